@@ -1,0 +1,84 @@
+// swift-tools-version:6.2
+import PackageDescription
+
+let features: [SwiftSetting] = [
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+    .enableUpcomingFeature("NonisolatedNonsendingByDefault"),
+]
+let engineSettings: [SwiftSetting] =
+    features + [.enableExperimentalFeature("Lifetimes")]
+let clientSettings: [SwiftSetting] = features + [.strictMemorySafety()]
+
+/// What only the command-line tools use; a client that writes `traits: []` never resolves it.
+let tools: TargetDependencyCondition? = .when(traits: ["Tools"])
+let argumentParser: Target.Dependency =
+    .product(name: "ArgumentParser", package: "swift-argument-parser", condition: tools)
+
+let package = Package(
+    name: "storage-engine",
+    products: [
+        .library(name: "StorageEngine", targets: ["StorageEngine"]),
+        .library(name: "StorageEngineFoundation", targets: ["StorageEngineFoundation"]),
+        .executable(name: "enginectl", targets: ["enginectl"]),
+        .executable(name: "enginedump", targets: ["enginedump"]),
+        .executable(name: "enginebench", targets: ["enginebench"]),
+    ],
+    traits: [
+        .trait(name: "Tools", description: "The command-line tools and what they depend on."),
+        .default(enabledTraits: ["Tools"]),
+    ],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+        .package(url: "https://github.com/HdrHistogram/hdrhistogram-swift", from: "0.2.0"),
+    ],
+    targets: [
+        .systemLibrary(
+            name: "CLZ4", pkgConfig: "liblz4", providers: [.apt(["liblz4-dev"])]),
+        .systemLibrary(
+            name: "CXXHash", pkgConfig: "libxxhash", providers: [.apt(["libxxhash-dev"])]),
+        .target(name: "CSystem"),
+        .target(
+            name: "StorageEngine",
+            dependencies: [
+                "CLZ4", "CXXHash", "CSystem", .product(name: "Logging", package: "swift-log"),
+            ],
+            swiftSettings: engineSettings),
+        .target(
+            name: "StorageEngineFoundation", dependencies: ["StorageEngine"],
+            swiftSettings: clientSettings),
+        .target(
+            name: "ToolSupport", dependencies: ["StorageEngine", argumentParser],
+            swiftSettings: clientSettings),
+        .executableTarget(
+            name: "enginectl", dependencies: ["StorageEngine", "ToolSupport", argumentParser],
+            swiftSettings: clientSettings),
+        .executableTarget(
+            name: "enginedump", dependencies: ["StorageEngine", "ToolSupport", argumentParser],
+            swiftSettings: clientSettings),
+        .executableTarget(
+            name: "enginebench",
+            dependencies: [
+                "StorageEngine", "ToolSupport", "CSystem", argumentParser,
+                .product(
+                    name: "Histogram", package: "hdrhistogram-swift", condition: tools),
+            ],
+            swiftSettings: clientSettings),
+        .executableTarget(
+            name: "enginemicro", dependencies: ["StorageEngine", "CSystem"],
+            swiftSettings: engineSettings),
+        .target(
+            name: "StorageEngineTestSupport", dependencies: ["StorageEngine"],
+            path: "Tests/StorageEngineTestSupport", swiftSettings: engineSettings),
+        .executableTarget(
+            name: "enginesim", dependencies: ["StorageEngine", "StorageEngineTestSupport"],
+            swiftSettings: engineSettings),
+        .testTarget(
+            name: "StorageEngineTests",
+            dependencies: ["StorageEngine", "StorageEngineTestSupport", "StorageEngineFoundation"],
+            swiftSettings: engineSettings),
+    ],
+    swiftLanguageModes: [.v6]
+)

@@ -1,0 +1,25 @@
+// The system calls that Swift's Glibc module does not offer, and nothing else.
+#ifndef CSYSTEM_H
+#define CSYSTEM_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+/// fallocate(2) with mode 0: reserves [offset, offset + length) and extends the size.
+/// Returns 0, or the errno.
+int csystem_allocate(int fd, int64_t offset, int64_t length);
+
+/// Names the calling thread, at most 15 bytes (pthread_setname_np).
+void csystem_name_thread(const char *name);
+
+/// flock(2) without waiting, exclusive or shared. Returns 0, or the errno.
+int csystem_lock(int fd, int exclusive);
+
+/// openat(2) with a mode argument. Returns the descriptor, or minus the errno.
+int csystem_openat(int directory, const char *path, int flags, unsigned mode);
+
+/// Keeps a benchmark's result alive.
+void csystem_black_hole(const void *pointer);
+
+#endif

@@ -1,0 +1,69 @@
+/// 128 random bits that name a history of writes or one directory that holds it.
+public struct UniqueID: Hashable, Sendable, CustomStringConvertible {
+    /// The upper and the lower 64 bits.
+    public let high, low: UInt64
+
+    package init(high: UInt64, low: UInt64) {
+        self.high = high
+        self.low = low
+    }
+
+    /// 32 lowercase hexadecimal digits.
+    public var description: String { hexadecimal(high) + hexadecimal(low) }
+}
+
+/// A period of one leader. Equal numbers with different starters are different epochs.
+public struct Epoch: Hashable, Sendable, CustomStringConvertible {
+    /// Counts the epochs of a history, from 1; 0 before the first write.
+    public let number: UInt64
+    /// 64 random bits drawn by whoever began the epoch.
+    public let starter: UInt64
+
+    package init(number: UInt64, starter: UInt64) {
+        self.number = number
+        self.starter = starter
+    }
+
+    /// The epoch of a store that was never written.
+    package static let none = Epoch(number: 0, starter: 0)
+
+    /// The number and the starter, as in `3-00ff00ff00ff00ff`.
+    public var description: String { "\(number)-\(hexadecimal(starter))" }
+}
+
+/// A place in a history: every write has one.
+public struct Position: Hashable, Sendable {
+    /// The epoch in which the write was made.
+    public let epoch: Epoch
+    /// The write's place in the total order of its log: strictly increasing, not always dense.
+    public let sequence: UInt64
+    /// The running hash of all records up to this one; `nil` when it is not known.
+    public let logHash: UInt64?
+
+    package init(epoch: Epoch, sequence: UInt64, logHash: UInt64?) {
+        self.epoch = epoch
+        self.sequence = sequence
+        self.logHash = logHash
+    }
+}
+
+/// An entry of the epoch table: an epoch, and what came before it.
+package struct EpochEntry: Hashable, Sendable {
+    package let epoch: Epoch
+    /// The last sequence of the epochs before, 0 when there was none.
+    package let lastSequenceBefore: UInt64
+    /// The log hash of the epochs before.
+    package let logHashBefore: UInt64
+
+    package init(epoch: Epoch, lastSequenceBefore: UInt64, logHashBefore: UInt64) {
+        self.epoch = epoch
+        self.lastSequenceBefore = lastSequenceBefore
+        self.logHashBefore = logHashBefore
+    }
+}
+
+/// Sixteen lowercase hexadecimal digits.
+package func hexadecimal(_ value: UInt64) -> String {
+    let digits = String(value, radix: 16)
+    return String(repeating: "0", count: 16 - digits.count) + digits
+}
