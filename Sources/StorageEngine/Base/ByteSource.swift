@@ -31,7 +31,7 @@ extension String: ByteSource {
     public borrowing func withBytes<R: ~Copyable, E: Error>(
         _ body: (Span<UInt8>) throws(E) -> R
     ) throws(E) -> R {
-        let utf8 = copy self.utf8
+        let utf8 = self.utf8
         return try body(utf8.span)
     }
 }

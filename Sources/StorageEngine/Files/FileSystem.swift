@@ -29,10 +29,11 @@ package enum OpenMode: Sendable {
 
 /// The only way to the disk: one method a system call.
 ///
-/// Calls may fail with any errno, `pwrite` and `pread` may do less than asked. Names are single path
-/// components, relative to a directory handle; symbolic links are never followed. Files get mode 0600,
-/// directories 0700. Nothing above the `Files` folder calls this protocol: it uses ``StoreDirectory``
-/// and ``StoreFile``, where short counts and EINTR are handled once.
+/// Calls may fail with any errno, EINTR too; `pwrite` and `pread` may do less than asked. Names are
+/// single path components, relative to a directory handle; symbolic links are never followed. Files
+/// get mode 0600, directories 0700; a umask can only tighten them. Nothing above the `Files` folder
+/// calls this protocol: it uses ``StoreDirectory`` and ``StoreFile``, where short counts and EINTR
+/// are handled once.
 ///
 /// Thread safety: every method may be called from any thread.
 package protocol FileSystem: AnyObject, Sendable {
@@ -41,18 +42,26 @@ package protocol FileSystem: AnyObject, Sendable {
     /// Makes a directory by its path. Does not make its parents.
     func makeDirectory(path: String) throws(IOFailure)
     func makeDirectory(_ name: String, in directory: FileHandle) throws(IOFailure)
+    /// Opens a directory or a regular file; EINVAL when the name is something else, as a pipe.
     func open(
-        _ name: String, in directory: FileHandle, _ mode: OpenMode
+        _ name: String,
+        in directory: FileHandle,
+        _ mode: OpenMode
     ) throws(IOFailure) -> FileHandle
+    /// Closes, whether or not it throws: never call it again.
     func close(_ file: FileHandle) throws(IOFailure)
 
     /// Writes at an offset and returns how many bytes were written.
     func pwrite(
-        _ file: FileHandle, _ bytes: UnsafeRawBufferPointer, at offset: UInt64
+        _ file: FileHandle,
+        _ bytes: UnsafeRawBufferPointer,
+        at offset: UInt64
     ) throws(IOFailure) -> Int
     /// Reads at an offset and returns how many bytes were read; 0 at the end of the file.
     func pread(
-        _ file: FileHandle, into bytes: UnsafeMutableRawBufferPointer, at offset: UInt64
+        _ file: FileHandle,
+        into bytes: UnsafeMutableRawBufferPointer,
+        at offset: UInt64
     ) throws(IOFailure) -> Int
     /// fdatasync: bytes and size of a file.
     func dataSync(_ file: FileHandle) throws(IOFailure)
@@ -60,7 +69,8 @@ package protocol FileSystem: AnyObject, Sendable {
     func syncDirectory(_ directory: FileHandle) throws(IOFailure)
     func size(_ file: FileHandle) throws(IOFailure) -> UInt64
     func truncate(_ file: FileHandle, to size: UInt64) throws(IOFailure)
-    /// fallocate with mode 0: reserves blocks for [0, size) and extends the size; the new bytes are zero.
+    /// fallocate with mode 0: reserves blocks for [0, size) and extends the size; the new bytes are
+    /// zero. EOPNOTSUPP where the file system cannot.
     func allocate(_ file: FileHandle, size: UInt64) throws(IOFailure)
 
     /// Renames within a directory, replacing the target.

@@ -1,0 +1,49 @@
+/// When a write counts as done. Reached for one write, a point is reached for all before it.
+public enum AckPoint: UInt8, Sendable, Hashable, Comparable, CaseIterable {
+    /// Sequenced, readable and queued for the log. Survives a clean close. When the process dies, at
+    /// most the memory window is lost (``Engine/Options/memoryWindow``), always a suffix.
+    case memory
+    /// Accepted whole by the kernel. Survives the death of the process; a power loss may take the
+    /// suffix that ``Engine/Options/syncInterval`` bounds.
+    case wal
+    /// Synced to the disk, with every directory entry that is needed to find it. Survives power loss.
+    case disk
+
+    /// Orders the points by what they survive.
+    public static func < (left: AckPoint, right: AckPoint) -> Bool {
+        left.rawValue < right.rawValue
+    }
+}
+
+/// Proof of a write: where it is in the history, and what it had reached when it was acknowledged.
+public struct WriteReceipt: Sendable {
+    /// The write's place in the history.
+    public let position: Position
+    /// What was reached when the receipt was given.
+    public let reached: AckPoint
+    private let pipeline: CommitPipeline
+
+    init(position: Position, reached: AckPoint, pipeline: CommitPipeline) {
+        self.position = position
+        self.reached = reached
+        self.pipeline = pipeline
+    }
+
+    /// Waits until the write has reached a point; blocks the calling thread.
+    ///
+    /// - Throws: ``EngineError`` with code `indeterminate` when that can no longer be known before a
+    ///   restart, `noSpace` when the disk is full (the write stays buffered and is tried again), or
+    ///   `closed`.
+    public func reached(_ point: AckPoint) throws(EngineError) {
+        guard point > reached else { return }
+        try pipeline.wait(for: position.sequence, point)
+    }
+
+    /// Waits until the write has reached a point; suspends, and never blocks a thread.
+    ///
+    /// - Throws: As the blocking form.
+    public func reached(_ point: AckPoint) async throws(EngineError) {
+        guard point > reached else { return }
+        try await pipeline.wait(for: position.sequence, point)
+    }
+}

@@ -1,0 +1,100 @@
+// Commits: the work of the commit role. See `CommitPipeline.swift` for the rules.
+
+extension CommitPipeline {
+    /// Sequences a group, appends it when it must be, and publishes it.
+    func commit(_ group: CommitGroup) -> Completion {
+        sequencer.beginIfNeeded(starter: environment.entropy)
+        let earlier = sequencer
+        let bufferedCount = active.entries.count
+        sequence(group.tickets)
+        guard let context = group.append else {
+            publish(group.tickets)
+            return .committed(appended: false)
+        }
+        do throws(AppendFailure) {
+            try writer.append(
+                writing, active, syncedThrough: context.syncedThrough, epochs: sequencer.epochs)
+        } catch {
+            active.truncate(to: bufferedCount)
+            return fail(group, error, earlier: earlier)
+        }
+        writing.removeAll()
+        active.removeAll()
+        publish(group.tickets)
+        return .committed(appended: true)
+    }
+
+    private func sequence(_ tickets: [Ticket]) {
+        let wall = environment.time.wallMilliseconds
+        for ticket in tickets {
+            let hashBefore = sequencer.logHash
+            let head = sequencer.next(digest: ticket.digest, wallMilliseconds: wall)
+            active.append(
+                head, hashBefore: hashBefore, hash: sequencer.logHash,
+                operations: ticket.operations, large: ticket.large)
+            ticket.outcome = .done((sequencer.epoch, head.sequence, sequencer.logHash))
+        }
+    }
+
+    /// Puts sequenced writes into the index and makes them readable.
+    private func publish(_ tickets: [Ticket]) {
+        guard !tickets.isEmpty else { return }
+        let retention = readState.retention
+        do throws(DecodingFailure) {
+            for ticket in tickets {
+                guard case .done(let result) = ticket.outcome else { continue }
+                try readState.index.insert(
+                    ticket.operations, sequence: result.sequence, retention: retention)
+            }
+        } catch {
+            preconditionFailure("a batch encodes to operations: \(error.reason)")
+        }
+        readState.publish(sequencer.lastSequence)
+    }
+
+    /// Fails a group whose append failed; its `.memory` writes go on without one when there is room.
+    private func fail(
+        _ group: CommitGroup, _ failure: AppendFailure, earlier: Sequencer
+    ) -> Completion {
+        let skipping: Bool
+        let error: EngineError
+        switch failure {
+        case .refused(let cause, let touched): (error, skipping) = (cause, touched)
+        case .indeterminate(let cause), .broken(let cause):
+            (error, skipping) = (Self.indeterminate(cause), true)
+        }
+        sequencer.restore(earlier, skipping: skipping)
+        for ticket in group.tickets { ticket.outcome = .failed(error) }
+        if case .broken(let cause) = failure { return .broken(cause) }
+        var room = group.room
+        let kept = group.tickets.filter { ticket in
+            guard ticket.ack == .memory, ticket.size <= room else { return false }
+            room -= ticket.size
+            return true
+        }
+        sequence(kept)
+        publish(kept)
+        return .committed(appended: false)
+    }
+
+    static func indeterminate(_ cause: EngineError) -> EngineError {
+        EngineError(
+            .indeterminate, "the write may or may not be there after a restart: \(cause.message)",
+            file: cause.file, offset: cause.offset, errno: cause.errno)
+    }
+}
+
+extension MemoryIndex {
+    /// Puts all operations of one record in.
+    func insert(
+        _ operations: UnsafeRawBufferPointer, sequence: UInt64, retention: Retention
+    ) throws(DecodingFailure) {
+        var reader = OperationReader(operations)
+        while let operation = try reader.next() {
+            insert(
+                key: operation.key, value: operation.value,
+                flags: operation.kind == .delete ? Self.tombstone : 0, sequence: sequence,
+                retention: retention)
+        }
+    }
+}

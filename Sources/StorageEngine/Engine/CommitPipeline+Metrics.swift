@@ -1,0 +1,43 @@
+internal import Synchronization
+
+extension CommitPipeline {
+    /// Counts and gauges of the write path.
+    var currentMetrics: Engine.Metrics {
+        lock.acquire()
+        defer { lock.release() }
+        var current = Engine.Metrics(
+            sync: metrics.syncs.snapshot, rotation: metrics.rotations.snapshot,
+            lastSequence: state.lastSequence)
+        for point in AckPoint.allCases { current.writes[point] = metrics.writes(point).snapshot }
+        current.walBytesRaw = metrics.rawBytes.load(ordering: .relaxed)
+        current.walBytesStored = metrics.storedBytes.load(ordering: .relaxed)
+        current.frames = metrics.frames.load(ordering: .relaxed)
+        current.rotations = current.rotation.count
+        current.syncs = current.sync.count
+        current.bufferedBytes = state.bufferedSize
+        current.walSequence = state.appendedSequence
+        current.diskSequence = state.syncedSequence
+        current.poison = state.poison
+        return current
+    }
+
+    /// What has been appended to which log file; `nil` before the first append.
+    var appendedEnd: (fileNumber: UInt64, length: UInt64)? {
+        lock.acquire()
+        defer { lock.release() }
+        return state.file.map { ($0.header.fileNumber, state.appendedLength) }
+    }
+}
+
+extension Engine.Metrics {
+    init(
+        sync: Engine.Latency = LatencyHistogram().snapshot,
+        rotation: Engine.Latency = LatencyHistogram().snapshot, lastSequence: UInt64
+    ) {
+        self.init(
+            sync: sync, rotation: rotation, walBytesRaw: 0, walBytesStored: 0, frames: 0,
+            rotations: 0, syncs: 0, bufferedBytes: 0, lastSequence: lastSequence,
+            walSequence: lastSequence, diskSequence: lastSequence, indexBytes: 0, indexKeys: 0,
+            indexVersions: 0, snapshots: 0, poison: nil)
+    }
+}

@@ -1,0 +1,277 @@
+internal import Logging
+
+// Who does what next, and what follows from what was done. Everything here runs under the lock, and is
+// free of I/O and waiting. See `CommitPipeline.swift` for the rules.
+
+extension CommitPipeline {
+    /// A group holds at most this many bytes of operations, or one write.
+    private static let groupSizeMax = 1 << 20
+    /// The log thread syncs behind the writers at least this often.
+    static let syncDistance: UInt64 = 1 << 20
+    /// After a sync with nothing behind it for this long, a marker proves the last record.
+    static let markerDelay: UInt64 = 50_000_000
+    /// How long a refused append or a failed preallocation waits before it is tried again.
+    private static let retryDelay: UInt64 = 20_000_000
+
+    // MARK: - Take
+
+    /// Takes the next group of writes, `nil` when none can be sequenced now.
+    func takeCommit() -> Work? {
+        guard !state.isCommitTaken, !state.queue.isEmpty, state.poison == nil else { return nil }
+        let room = max(0, options.memoryWindow - state.bufferedSize)
+        return state.canAppend ? takeAny(room: room) : takeMemoryOnly(room: room)
+    }
+
+    private func takeAny(room: Int) -> Work {
+        var count = 0
+        var size = 0
+        var appends = false
+        for ticket in state.queue where count == 0 || size + ticket.size <= Self.groupSizeMax {
+            size += ticket.size
+            appends = appends || ticket.ack > .memory
+            count += 1
+        }
+        let tickets = Array(state.queue[..<count])
+        state.queue.removeFirst(count)
+        if size > room { appends = true }
+        state.isCommitTaken = true
+        if appends { state.isAppendTaken = true }
+        return .commit(
+            CommitGroup(tickets: tickets, append: appends ? state.appendContext : nil, room: room))
+    }
+
+    /// While somebody else appends, writes that need no append go on into the buffer.
+    private func takeMemoryOnly(room: Int) -> Work? {
+        var left = room
+        var tickets: [Ticket] = []
+        state.queue.removeAll { ticket in
+            guard ticket.ack == .memory, ticket.size <= left else { return false }
+            left -= ticket.size
+            tickets.append(ticket)
+            return true
+        }
+        guard !tickets.isEmpty else { return nil }
+        state.isCommitTaken = true
+        return .commit(CommitGroup(tickets: tickets, append: nil, room: room))
+    }
+
+    /// Takes the writing-out of the log buffer, `nil` when it is empty or busy.
+    func takeFlush() -> Work? {
+        guard state.bufferedSize > 0 || state.appendedSequence < state.lastSequence,
+            state.canAppend, !state.isCommitTaken
+        else { return nil }
+        state.isAppendTaken = true
+        if state.hasRest {
+            state.isCommitTaken = true
+        } else {
+            swap(&writing, &active)
+        }
+        state.flushingSize = state.bufferedSize
+        return .flush(state.appendContext, holdsCommit: state.hasRest)
+    }
+
+    /// Takes a sync of what is appended, `nil` when all of it is synced or a sync runs.
+    func takeSync() -> Work? {
+        guard state.canSync, let file = state.file else { return nil }
+        state.isSyncTaken = true
+        state.isSyncRequested = false
+        return .sync(
+            SyncTarget(
+                file: file, length: state.appendedLength, sequence: state.appendedSequence))
+    }
+
+    // MARK: - Finish
+
+    /// Gives the roles of a unit of work back and notes what came of it.
+    func finish(_ work: Work, _ completion: Completion) {
+        if case .broken(let cause) = completion { poison(cause) }
+        switch work {
+        case .commit(let group): finish(group, completion)
+        case .flush(_, let holdsCommit): finishFlush(completion, holdsCommit: holdsCommit)
+        case .sync(let target): finish(target, completion)
+        case .rotate(_, let next): finishRotation(completion, next: next)
+        case .makeAhead: finishAhead(completion)
+        case .marker: finishMarker()
+        case .trim: if case .failed(let error) = completion { warn("trimming a log file", error) }
+        }
+        dispatch()
+    }
+
+    private func finish(_ group: CommitGroup, _ completion: Completion) {
+        state.isCommitTaken = false
+        if group.append != nil { state.isAppendTaken = false }
+        state.lastSequence = sequencer.lastSequence
+        if state.epochs.count != sequencer.epochs.count { state.epochs = sequencer.epochs }
+        if case .committed(appended: true) = completion {
+            noteAppended(through: state.lastSequence)
+            clearBuffer()
+        } else {
+            noteBuffered(group)
+        }
+        for ticket in group.tickets { settle(ticket) }
+    }
+
+    private func noteBuffered(_ group: CommitGroup) {
+        for ticket in group.tickets {
+            if case .done = ticket.outcome { state.bufferedSize += ticket.size }
+        }
+        if state.bufferedSize > 0, state.bufferedSince == nil { state.bufferedSince = now }
+    }
+
+    private func clearBuffer() {
+        state.bufferedSize = 0
+        state.bufferedSince = nil
+        state.hasRest = false
+    }
+
+    private func noteAppended(through sequence: UInt64) {
+        state.appendedSequence = sequence
+        state.file = writer.current
+        state.appendedLength = writer.current?.length ?? 0
+        state.unmarkedSince = nil
+        if state.unsyncedSince == nil { state.unsyncedSince = now }
+        metrics.noteLog(writer)
+        if state.appendedLength >= options.logFileSize, state.rotation == .none, state.ahead != nil {
+            state.rotation = .wanted
+        }
+    }
+
+    private func finishFlush(_ completion: Completion, holdsCommit: Bool) {
+        state.isAppendTaken = false
+        if holdsCommit { state.isCommitTaken = false }
+        switch completion {
+        case .success:
+            // While the roles were ours, others may have put more into the buffer.
+            noteAppended(through: writer.lastSequence)
+            let left = state.bufferedSize - state.flushingSize
+            clearBuffer()
+            state.bufferedSize = left
+            state.bufferedSince = left > 0 ? now : nil
+        case .failed(let error):
+            state.hasRest = true
+            state.retryTime = now + Self.retryDelay
+            warn("writing the log buffer", error)
+            for waiter in state.waiters where waiter.sequence > state.appendedSequence {
+                waiter.failure = error
+            }
+        default: break
+        }
+    }
+
+    private func finish(_ target: SyncTarget, _ completion: Completion) {
+        state.isSyncTaken = false
+        guard case .success = completion else { return }
+        state.syncedSequence = max(state.syncedSequence, target.sequence)
+        guard state.file === target.file else { return }
+        state.syncedLength = max(state.syncedLength, target.length)
+        let isAllSynced = state.syncedSequence == state.appendedSequence
+        state.unsyncedSince = isAllSynced ? nil : now
+        state.unmarkedSince = isAllSynced ? now : nil
+        if state.rotation == .wanted, state.unsyncedLength <= Self.syncDistance {
+            state.rotation = .ready
+        }
+    }
+
+    private func finishRotation(_ completion: Completion, next: StoreFile) {
+        state.isAppendTaken = false
+        state.isSyncTaken = false
+        state.rotation = .none
+        guard case .rotated(let finished) = completion else {
+            if case .failed(let error) = completion {
+                warn("changing log files", error)
+                state.ahead = next
+            }
+            state.appendedLength = writer.current?.length ?? 0
+            return
+        }
+        state.finished.append(finished)
+        state.file = writer.current
+        state.appendedLength = writer.current?.length ?? 0
+        state.syncedLength = state.appendedLength
+        state.syncedSequence = max(state.syncedSequence, state.appendedSequence)
+        state.unsyncedSince = nil
+        state.unmarkedSince = nil
+    }
+
+    private func finishAhead(_ completion: Completion) {
+        state.isMakingAhead = false
+        switch completion {
+        case .made(let file): state.ahead = file
+        case .failed(let error):
+            state.aheadRetryTime = now + 5 * Self.retryDelay
+            warn("making the next log file", error)
+        default: break
+        }
+    }
+
+    private func finishMarker() {
+        state.isAppendTaken = false
+        // A marker asks for no sync of its own: `unsyncedSince` stays as it is.
+        state.appendedLength = writer.current?.length ?? 0
+        state.unmarkedSince = nil
+    }
+
+    // MARK: - Wake
+
+    /// Refuses writes from now on; what waits can no longer be decided.
+    private func poison(_ cause: EngineError) {
+        guard state.poison == nil else { return }
+        state.poison = EngineError(
+            .poisoned, "writes are refused until the store is reopened: \(cause.message)",
+            file: cause.file, offset: cause.offset, errno: cause.errno)
+        logger.critical("the log failed; writes are refused until reopen", metadata: ["error": "\(cause)"])
+    }
+
+    private func settle(_ ticket: Ticket) {
+        ticket.isDone = true
+        ticket.condition?.signal()
+        ticket.continuation?.resume()
+    }
+
+    /// Wakes whose wait is over, and somebody for each role that is free and wanted.
+    func dispatch() {
+        if let poison = state.poison { failAll(poison) }
+        if !state.waiters.isEmpty { settleWaiters() }
+        if !state.queue.isEmpty, !state.isCommitTaken {
+            // Whoever blocks does the work himself; for those who suspend the log thread does it.
+            state.queue.first { $0.condition != nil }?.condition?.signal()
+        }
+        if !state.waiters.isEmpty, !state.isSyncTaken || !state.isAppendTaken {
+            state.waiters.first { $0.condition != nil }?.condition?.signal()
+        }
+        if state.phase == .closing, state.isIdle { closeCondition.broadcast() }
+        wakeLogThreadIfNeeded()
+    }
+
+    private func failAll(_ poison: EngineError) {
+        let error = Self.indeterminate(poison)
+        let tickets = state.queue
+        state.queue.removeAll()
+        for ticket in tickets {
+            ticket.outcome = .failed(poison)
+            settle(ticket)
+        }
+        for waiter in state.waiters where waiter.failure == nil { waiter.failure = error }
+    }
+
+    private func settleWaiters() {
+        state.waiters.removeAll { waiter in
+            if state.reached(waiter.point, waiter.sequence) { waiter.failure = nil }
+            guard state.reached(waiter.point, waiter.sequence) || waiter.failure != nil else {
+                return false
+            }
+            settle(waiter)
+            return true
+        }
+    }
+
+    func settle(_ waiter: Waiter) {
+        waiter.isDone = true
+        waiter.condition?.signal()
+        waiter.continuation?.resume()
+    }
+
+    private func warn(_ doing: String, _ error: EngineError) {
+        logger.warning("\(doing) failed", metadata: ["error": "\(error)"])
+    }
+}

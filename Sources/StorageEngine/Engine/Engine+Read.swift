@@ -1,0 +1,109 @@
+extension Engine {
+    /// The newest value of a key, as a copy that outlives the engine.
+    ///
+    /// Never waits for a writer or a sync.
+    ///
+    /// - Returns: `nil` when the key is absent or deleted.
+    /// - Throws: ``EngineError`` with code `closed`.
+    @inlinable
+    public func value<K: ByteSource & ~Copyable & ~Escapable>(
+        for key: borrowing K
+    ) throws(EngineError) -> [UInt8]? {
+        try withValue(for: key) { $0.copied }
+    }
+
+    /// Calls a closure with the newest value of a key, in place: nothing is copied or allocated.
+    ///
+    /// - Parameters:
+    ///   - key: The key to look up.
+    ///   - body: Gets the value, which is valid until it returns.
+    /// - Returns: What the closure returns; `nil` when the key is absent or deleted.
+    /// - Throws: ``EngineError`` with code `closed`.
+    @inlinable
+    public func withValue<K: ByteSource & ~Copyable & ~Escapable, R>(
+        for key: borrowing K, _ body: (Span<UInt8>) -> R
+    ) throws(EngineError) -> R? {
+        try key.withBytes { (key: Span<UInt8>) throws(EngineError) in
+            try latest(key).map { body($0.span) }
+        }
+    }
+
+    /// Whether a key has a value.
+    ///
+    /// - Throws: ``EngineError`` with code `closed`.
+    @inlinable
+    public func contains<K: ByteSource & ~Copyable & ~Escapable>(
+        _ key: borrowing K
+    ) throws(EngineError) -> Bool {
+        try withValue(for: key) { _ in true } ?? false
+    }
+
+    /// The values of several keys, all as of one moment.
+    ///
+    /// - Returns: One element a key, in order; `nil` where the key is absent or deleted.
+    /// - Throws: ``EngineError`` with code `closed`.
+    public func values<K: ByteSource>(for keys: [K]) throws(EngineError) -> [[UInt8]?] {
+        try makeSnapshot().values(for: keys)
+    }
+
+    /// A view of the store as it is now, which later writes do not change.
+    ///
+    /// The store keeps what the snapshot sees until it is released, so do not hold one for long.
+    ///
+    /// - Throws: ``EngineError`` with code `closed`.
+    public func makeSnapshot() throws(EngineError) -> Snapshot {
+        try checkOpen()
+        return Snapshot(self)
+    }
+
+    /// Calls a closure with a snapshot of this moment.
+    ///
+    /// - Returns: What the closure returns.
+    /// - Throws: ``EngineError`` with code `closed`, or what the closure throws.
+    public func read<R>(_ body: (Snapshot) throws -> R) throws -> R {
+        try body(makeSnapshot())
+    }
+
+    /// Calls a closure with a snapshot of this moment, on a thread where it may block; suspends.
+    ///
+    /// - Returns: What the closure returns.
+    /// - Throws: ``EngineError`` with code `closed`, or what the closure throws.
+    public func read<R: Sendable>(
+        _ body: @escaping @Sendable (Snapshot) throws -> R
+    ) async throws -> R {
+        let snapshot = try makeSnapshot()
+        return try await onThread { () throws(any Error) in try body(snapshot) }
+    }
+
+    @usableFromInline
+    func latest(_ key: Span<UInt8>) throws(EngineError) -> BorrowedBytes? {
+        try checkOpen()
+        return key.withUnsafeBytes { readState.latest($0).map(BorrowedBytes.init) }
+    }
+}
+
+/// Bytes that the index holds, for the time of one call.
+@usableFromInline
+struct BorrowedBytes {
+    @usableFromInline let bytes: UnsafeBufferPointer<UInt8>
+
+    init(_ bytes: UnsafeRawBufferPointer) {
+        self.bytes = bytes.bindMemory(to: UInt8.self)
+    }
+
+    @usableFromInline
+    var span: Span<UInt8> {
+        @_lifetime(borrow self)
+        get {
+            _overrideLifetime(Span(_unsafeElements: bytes), borrowing: self)
+        }
+    }
+}
+
+extension Span where Element == UInt8 {
+    /// The bytes as an array of their own.
+    @usableFromInline
+    var copied: [UInt8] {
+        withUnsafeBufferPointer { source in Array(source) }
+    }
+}

@@ -1,0 +1,186 @@
+internal import Logging
+
+/// A store of keys and values in one directory, opened by one engine at a time.
+///
+/// Keys and values are any bytes, keys are ordered as unsigned bytes. Every write says when it counts
+/// as done, see ``AckPoint``. In async code the suspending forms of calls are chosen; they never block
+/// a thread of the cooperative pool on a lock that is held for long, or on a sync.
+///
+/// Close an engine with ``close()``: dropping it closes its files as they are, which takes from
+/// `.memory` writes what the death of the process would.
+///
+/// Thread safety: every method may be called from any thread or task.
+public final class Engine: Sendable {
+    /// The store's directory, as it was given.
+    public let path: String
+    /// The options the engine was opened with.
+    public let options: Options
+    /// Names the history of writes, on every replica of the data.
+    public let historyID: UniqueID
+    /// Names this directory.
+    public let memberID: UniqueID
+    /// What opening read from the log, and repaired.
+    public let recovery: RecoveryReport
+
+    let readState: ReadState
+    /// `nil` when the engine is read-only.
+    let pipeline: CommitPipeline?
+    private let directory: StoreDirectory
+    private let lifetime: EngineLifetime
+
+    /// Opens a store, and makes it when there is none.
+    ///
+    /// - Parameters:
+    ///   - path: The directory; when it is made, its parent must exist.
+    ///   - options: How to open it.
+    /// - Throws: ``EngineError`` with code `locked`, `notAStore`, `corruption`, `logGap`,
+    ///   `unsupportedFormat`, `invalidArgument`, `io` or `noSpace`. Nothing was changed then, except
+    ///   by a repair of the log's end that had already begun and is repeated at the next open.
+    public static func open(
+        at path: String, options: Options = Options()
+    ) throws(EngineError) -> Engine {
+        try Engine(path: path, options: options, environment: .system())
+    }
+
+    /// Opens a store with files, time, randomness and threads from elsewhere.
+    package static func open(
+        at path: String, options: Options, environment: Environment
+    ) throws(EngineError) -> Engine {
+        try Engine(path: path, options: options, environment: environment)
+    }
+
+    private init(
+        path: String, options: Options, environment: Environment
+    ) throws(EngineError) {
+        try options.check()
+        let store = try OpenedStore(path: path, options: options, environment: environment)
+        self.path = path
+        self.options = options
+        directory = store.directory
+        historyID = store.mark.historyID
+        memberID = store.mark.memberID
+        var recovery = LogRecovery(directory: store.directory, mark: store.mark)
+        let readState = ReadState(lastSequence: 0)
+        let recovered = try recovery.run(repair: !options.readOnly) {
+            head, operations throws(EngineError) in
+            try readState.replay(head, operations)
+        }
+        self.readState = readState
+        self.recovery = recovered.report
+        let pipeline =
+            options.readOnly
+            ? nil
+            : CommitPipeline(
+                environment: environment, options: options, readState: readState,
+                writer: LogWriter(
+                    directory: store.directory, mark: store.mark, recovered: recovered,
+                    reservedSize: options.logFileSize + CommitPipeline.syncDistance),
+                recovered: recovered)
+        self.pipeline = pipeline
+        lifetime = EngineLifetime(
+            store: store, pipeline: pipeline, startsThread: environment.startsThreads)
+        Self.report(recovered.report, options.logger)
+    }
+
+    deinit { lifetime.abandon() }
+
+    private static func report(_ report: RecoveryReport, _ logger: Logger) {
+        guard report.tornBytes > 0 || report.rewrittenRecords > 0 else { return }
+        logger.info(
+            "the log ended without a clean close",
+            metadata: [
+                "tornBytes": "\(report.tornBytes)",
+                "rewrittenRecords": "\(report.rewrittenRecords)",
+            ])
+    }
+
+    // MARK: - End
+
+    /// Ends the writes inside, writes and syncs everything, and closes the files.
+    ///
+    /// Afterwards every call throws `closed`; cursors and borrowed values that are in use stay valid.
+    /// A second call does nothing. Blocks until the last write has ended.
+    ///
+    /// - Throws: ``EngineError`` when the last writes could not be brought to disk, `poisoned` when an
+    ///   earlier one could not; the engine is closed all the same.
+    public func close() throws(EngineError) { try lifetime.close() }
+
+    /// Ends the writes inside, writes and syncs everything, and closes the files; suspends meanwhile.
+    ///
+    /// - Throws: As the blocking form.
+    public func close() async throws(EngineError) {
+        let lifetime = lifetime
+        try await onThread { () throws(EngineError) in try lifetime.close() }
+    }
+
+    /// Throws when the engine is closed.
+    func checkOpen() throws(EngineError) {
+        if lifetime.isClosed { throw .closed }
+    }
+
+    // MARK: - Inspection
+
+    /// Where the history ends: the position of the last write that is readable.
+    public var lastSequence: UInt64 { readState.visibleSequence }
+
+    /// Reads every log file again and checks all that can be checked, beside running writes.
+    ///
+    /// - Returns: What was read.
+    /// - Throws: ``EngineError`` with code `corruption`, `logGap` or `io`; `closed`.
+    public func verify() throws(EngineError) -> VerificationReport {
+        try checkOpen()
+        return try LogVerification(directory: directory, historyID: historyID).run(
+            liveEnd: pipeline?.appendedEnd)
+    }
+
+    /// Counts and gauges.
+    public var metrics: Metrics {
+        var metrics = pipeline?.currentMetrics ?? Metrics(lastSequence: readState.visibleSequence)
+        metrics.indexBytes = readState.index.byteCount
+        metrics.indexKeys = readState.index.keyCount
+        metrics.indexVersions = readState.index.versionCount
+        metrics.snapshots = readState.snapshots.count
+        return metrics
+    }
+
+    /// The sizes of the store's log files.
+    public func space() throws(EngineError) -> SpaceReport {
+        try checkOpen()
+        return try SpaceReport(directory)
+    }
+}
+
+extension ReadState {
+    /// Puts a record that was read from the log in, and makes it readable.
+    func replay(
+        _ head: RecordHead, _ operations: UnsafeRawBufferPointer
+    ) throws(EngineError) {
+        let retention = MemoryIndex.Retention(visible: visibleSequence, registered: [])
+        do throws(DecodingFailure) {
+            try index.insert(operations, sequence: head.sequence, retention: retention)
+        } catch {
+            let message = "replaying the record at sequence \(head.sequence): \(error.reason)"
+            switch error {
+            case .malformed: throw EngineError(.corruption, message)
+            case .unsupported: throw EngineError(.unsupportedFormat, message)
+            }
+        }
+        publish(head.sequence)
+    }
+}
+
+/// Runs blocking work on a thread of its own and suspends until it is done.
+func onThread<R: Sendable, E: Error>(
+    _ body: @escaping @Sendable () throws(E) -> R
+) async throws(E) -> R {
+    let result: Result<R, E> = await withUnsafeContinuation { continuation in
+        _ = WorkerThread(name: "engine-call") {
+            do throws(E) {
+                continuation.resume(returning: .success(try body()))
+            } catch {
+                continuation.resume(returning: .failure(error))
+            }
+        }
+    }
+    return try result.get()
+}

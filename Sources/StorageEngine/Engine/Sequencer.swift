@@ -1,0 +1,56 @@
+/// Gives records their place: sequence, stamp and log hash.
+///
+/// Thread safety: none; it belongs to whoever holds the commit role.
+struct Sequencer {
+    /// The last record's sequence, and the log hash with it.
+    private(set) var lastSequence: UInt64
+    private(set) var logHash: UInt64
+    private(set) var lastStamp: UInt64
+    /// The epoch table; its last entry is the current epoch, once one has begun.
+    private(set) var epochs: [EpochEntry]
+    /// Whether this opening has begun its epoch: it does so before its first write.
+    private var hasBegun = false
+    /// The least sequence that may be given next; above the last one's successor where some were lost.
+    private var nextSequence: UInt64
+
+    init(recovered: RecoveredLog) {
+        lastSequence = recovered.end.lastSequence
+        logHash = recovered.end.logHash
+        lastStamp = recovered.lastStamp
+        epochs = recovered.epochs
+        nextSequence = recovered.end.lastSequence + 1
+    }
+
+    var epoch: Epoch { epochs.last?.epoch ?? .none }
+
+    /// Begins an epoch unless this opening has one.
+    mutating func beginIfNeeded(starter: () -> UInt64) {
+        guard !hasBegun else { return }
+        hasBegun = true
+        let next = Epoch(number: epoch.number + 1, starter: starter())
+        epochs.append(
+            EpochEntry(epoch: next, lastSequenceBefore: lastSequence, logHashBefore: logHash))
+        logHash = LogHash.begin(next, after: logHash)
+    }
+
+    /// Sequences one record and returns its head; ``logHash`` is then the hash with it.
+    mutating func next(digest: UInt64, wallMilliseconds: UInt64) -> RecordHead {
+        let stamp = max(wallMilliseconds << 16, lastStamp + 1)
+        let head = RecordHead(
+            sequence: nextSequence, previousSequence: lastSequence, stamp: stamp)
+        logHash = LogHash.next(logHash, head, digest: digest)
+        lastSequence = nextSequence
+        nextSequence += 1
+        lastStamp = stamp
+        return head
+    }
+
+    /// Goes back to an earlier state of this sequencer.
+    ///
+    /// - Parameter skipping: Whether the sequences given since may be on disk, and are not given again.
+    mutating func restore(_ earlier: Sequencer, skipping: Bool) {
+        let next = nextSequence
+        self = earlier
+        if skipping { nextSequence = next }
+    }
+}

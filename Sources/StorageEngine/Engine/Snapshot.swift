@@ -1,0 +1,114 @@
+/// A view of the store at one moment.
+///
+/// It registers its sequence, so that what it sees is kept, until the last reference is dropped. It
+/// outlives the engine's ``Engine/close()``, but then only throws `closed`.
+///
+/// Thread safety: every method may be called from any thread.
+public final class Snapshot: Sendable {
+    /// The last write that the snapshot sees.
+    public let sequence: UInt64
+    let engine: Engine
+
+    init(_ engine: Engine) {
+        self.engine = engine
+        sequence = engine.readState.registerSnapshot()
+    }
+
+    deinit { engine.readState.snapshots.release(sequence) }
+
+    /// A key's value, as a copy.
+    ///
+    /// - Returns: `nil` when the key was absent or deleted.
+    /// - Throws: ``EngineError`` with code `closed`.
+    @inlinable
+    public func value<K: ByteSource & ~Copyable & ~Escapable>(
+        for key: borrowing K
+    ) throws(EngineError) -> [UInt8]? {
+        try withValue(for: key) { $0.copied }
+    }
+
+    /// Calls a closure with a key's value, in place: nothing is copied or allocated.
+    ///
+    /// - Returns: What the closure returns; `nil` when the key was absent or deleted.
+    /// - Throws: ``EngineError`` with code `closed`.
+    @inlinable
+    public func withValue<K: ByteSource & ~Copyable & ~Escapable, R>(
+        for key: borrowing K, _ body: (Span<UInt8>) -> R
+    ) throws(EngineError) -> R? {
+        try key.withBytes { (key: Span<UInt8>) throws(EngineError) in
+            try find(key).map { body($0.span) }
+        }
+    }
+
+    /// Whether a key had a value.
+    ///
+    /// - Throws: ``EngineError`` with code `closed`.
+    @inlinable
+    public func contains<K: ByteSource & ~Copyable & ~Escapable>(
+        _ key: borrowing K
+    ) throws(EngineError) -> Bool {
+        try withValue(for: key) { _ in true } ?? false
+    }
+
+    /// The values of several keys.
+    ///
+    /// - Returns: One element a key, in order; `nil` where the key was absent or deleted.
+    /// - Throws: ``EngineError`` with code `closed`.
+    public func values<K: ByteSource>(for keys: [K]) throws(EngineError) -> [[UInt8]?] {
+        var values: [[UInt8]?] = []
+        values.reserveCapacity(keys.count)
+        for key in keys { values.append(try value(for: key)) }
+        return values
+    }
+
+    /// A cursor over the keys of a range, in order; it stands before the first one.
+    ///
+    /// - Throws: ``EngineError`` with code `closed`.
+    public func cursor(in range: KeyRange = .all) throws(EngineError) -> Cursor {
+        try engine.checkOpen()
+        return Cursor(self, range)
+    }
+
+    @usableFromInline
+    func find(_ key: Span<UInt8>) throws(EngineError) -> BorrowedBytes? {
+        try engine.checkOpen()
+        return key.withUnsafeBytes {
+            engine.readState.value($0, at: sequence).map(BorrowedBytes.init)
+        }
+    }
+}
+
+/// A range of keys: from a lower bound, which belongs to it, up to an upper one, which does not.
+public struct KeyRange: Sendable, Hashable {
+    /// The least key; empty for no bound.
+    public let lower: [UInt8]
+    /// The key behind the last one; `nil` for no bound.
+    public let upper: [UInt8]?
+
+    /// All keys.
+    public static let all = KeyRange()
+
+    /// A range between two keys.
+    ///
+    /// - Parameters:
+    ///   - lower: The least key; empty for no bound.
+    ///   - upper: The key behind the last one; `nil` for no bound.
+    public init(from lower: [UInt8] = [], to upper: [UInt8]? = nil) {
+        self.lower = lower
+        self.upper = upper
+    }
+
+    /// All keys that begin with a prefix.
+    public init(prefix: [UInt8]) {
+        lower = prefix
+        // The least key above all of them: the prefix, its last byte that is not 0xff raised.
+        var upper = prefix
+        while upper.last == 0xff { upper.removeLast() }
+        if upper.isEmpty {
+            self.upper = nil
+        } else {
+            upper[upper.count - 1] += 1
+            self.upper = upper
+        }
+    }
+}

@@ -1,0 +1,51 @@
+/// Reads a file in large steps and hands out runs of it.
+///
+/// Thread safety: none.
+struct FileInput: ~Copyable {
+    private let file: StoreFile
+    private let limit: UInt64
+    private let stepSize: Int
+    private var buffer: ByteBuffer
+    /// The file offset of the buffer's first byte.
+    private var start: UInt64 = 0
+
+    init(file: StoreFile, limit: UInt64, stepSize: Int = 1 << 20) {
+        self.file = file
+        self.limit = limit
+        self.stepSize = stepSize
+        buffer = ByteBuffer(capacity: Int(min(UInt64(stepSize), max(limit, 4096))))
+    }
+
+    /// Up to `count` bytes at an offset, fewer at the limit or the end of the file; valid until the
+    /// next call.
+    mutating func bytes(at offset: UInt64, upTo count: Int) throws(EngineError)
+        -> UnsafeRawBufferPointer
+    {
+        guard offset < limit else { return UnsafeRawBufferPointer(start: nil, count: 0) }
+        let wanted = Int(min(UInt64(count), limit - offset))
+        if offset < start || offset + UInt64(wanted) > start + UInt64(buffer.count) {
+            try fill(at: offset, count: wanted)
+        }
+        let available = min(wanted, buffer.count - Int(offset - start))
+        return UnsafeRawBufferPointer(start: buffer.base + Int(offset - start), count: available)
+    }
+
+    /// Exactly `count` bytes at an offset below the limit.
+    ///
+    /// - Throws: ``EngineError`` with code `corruption` when the file has become shorter.
+    mutating func bytes(at offset: UInt64, count: Int) throws(EngineError) -> UnsafeRawBufferPointer {
+        let bytes = try bytes(at: offset, upTo: count)
+        guard bytes.count == count else {
+            throw .corruption("reading \(count) bytes: the file ends", file: file.name, offset: offset)
+        }
+        return bytes
+    }
+
+    private mutating func fill(at offset: UInt64, count: Int) throws(EngineError) {
+        let size = Int(min(UInt64(max(count, stepSize)), limit - offset))
+        buffer.removeAll()
+        let target = UnsafeMutableRawBufferPointer(start: buffer.reserve(size), count: size)
+        buffer.advance(by: try file.read(into: target, at: offset))
+        start = offset
+    }
+}

@@ -1,0 +1,150 @@
+/// The header of a log file; the bytes are specified in `LogFormat.swift`.
+package struct LogFileHeader: Hashable, Sendable {
+    package let historyID: UniqueID
+    package let memberID: UniqueID
+    package let fileNumber: UInt64
+    package let epoch: Epoch
+    package let baseStamp: UInt64
+    package let predecessor: LogEnd
+    /// Whether the file is the first of its epoch.
+    package let startsEpoch: Bool
+    /// The newest entries of the epoch table, the newest last; its epoch is this file's.
+    package let epochs: [EpochEntry]
+
+    package init(
+        historyID: UniqueID, memberID: UniqueID, fileNumber: UInt64, baseStamp: UInt64,
+        predecessor: LogEnd, startsEpoch: Bool, epochs: [EpochEntry]
+    ) {
+        guard let newest = epochs.last else { preconditionFailure("a log file has an epoch") }
+        self.historyID = historyID
+        self.memberID = memberID
+        self.fileNumber = fileNumber
+        self.baseStamp = baseStamp
+        self.predecessor = predecessor
+        self.startsEpoch = startsEpoch
+        self.epochs = epochs.suffix(LogFormat.epochCountMax)
+        epoch = newest.epoch
+    }
+
+    /// No record of the file is below this sequence.
+    package var firstSequence: UInt64 { predecessor.lastSequence &+ 1 }
+
+    /// The log hash before the first record.
+    package var initialHash: UInt64 {
+        startsEpoch ? LogHash.begin(epoch, after: predecessor.logHash) : predecessor.logHash
+    }
+
+    /// What binds the frames to this file.
+    package var seed: UInt64 { LogFormat.seed(historyID: historyID, fileNumber: fileNumber) }
+
+    package func encoded() -> ByteBuffer {
+        var buffer = ByteBuffer(capacity: LogFormat.headerSize)
+        buffer.append(LogFormat.magic)
+        buffer.append(LogFormat.version)
+        buffer.append(UInt32(LogFormat.headerSize))
+        buffer.append(LogFormat.knownFeatures)
+        buffer.append(UInt64(0))
+        buffer.append(historyID)
+        buffer.append(memberID)
+        buffer.append(fileNumber)
+        buffer.append(epoch.number)
+        buffer.append(epoch.starter)
+        buffer.append(firstSequence)
+        buffer.append(baseStamp)
+        predecessor.encode(into: &buffer)
+        buffer.append(startsEpoch ? LogFormat.startsEpoch : 0)
+        buffer.append(UInt32(epochs.count))
+        for entry in epochs {
+            buffer.append(entry.epoch.number)
+            buffer.append(entry.epoch.starter)
+            buffer.append(entry.lastSequenceBefore)
+            buffer.append(entry.logHashBefore)
+        }
+        buffer.append(zeros: LogFormat.checksumOffset - buffer.count)
+        buffer.append(Checksum.xxh3(buffer.bytes))
+        return buffer
+    }
+
+    /// Decodes a header. The bytes come from disk, so every check throws.
+    package init(decoding bytes: UnsafeRawBufferPointer, file: String) throws(EngineError) {
+        func corrupt(_ what: String, at offset: UInt64) -> EngineError {
+            .corruption("reading a log file's header: \(what)", file: file, offset: offset)
+        }
+        guard bytes.count == LogFormat.headerSize else {
+            throw corrupt("\(bytes.count) bytes, expected \(LogFormat.headerSize)", at: 0)
+        }
+        var reader = ByteReader(bytes)
+        guard reader.uint64() == LogFormat.magic else { throw corrupt("no magic number", at: 0) }
+        let isIntact =
+            Checksum.xxh3(UnsafeRawBufferPointer(rebasing: bytes[..<LogFormat.checksumOffset]))
+            == UInt64(
+                littleEndian: bytes.load(fromByteOffset: LogFormat.checksumOffset, as: UInt64.self))
+        try Self.checkFormat(&reader, file: file)
+        guard isIntact else { throw corrupt("wrong checksum", at: 0) }
+        guard let fields = Fields(&reader) else { throw corrupt("impossible contents", at: 136) }
+        guard let newest = fields.epochs.last, newest.epoch == fields.epoch,
+            fields.firstSequence == fields.predecessor.lastSequence &+ 1, fields.fileNumber > 0,
+            fields.flags & ~LogFormat.startsEpoch == 0
+        else { throw corrupt("contradicting contents", at: 72) }
+        self.init(
+            historyID: fields.historyID, memberID: fields.memberID, fileNumber: fields.fileNumber,
+            baseStamp: fields.baseStamp, predecessor: fields.predecessor,
+            startsEpoch: fields.flags & LogFormat.startsEpoch != 0, epochs: fields.epochs)
+    }
+
+    /// Refuses other format versions and unknown features before anything else is believed.
+    private static func checkFormat(
+        _ reader: inout ByteReader, file: String
+    ) throws(EngineError) {
+        let version = reader.uint32()
+        guard version == LogFormat.version else {
+            throw EngineError(
+                .unsupportedFormat,
+                "reading a log file: format version \(version ?? 0), "
+                    + "this program knows \(LogFormat.version)", file: file, offset: 8)
+        }
+        let size = reader.uint32()
+        let required = reader.uint64() ?? 0
+        guard size == UInt32(LogFormat.headerSize), required & ~LogFormat.knownFeatures == 0 else {
+            throw EngineError(
+                .unsupportedFormat,
+                "reading a log file: features \(hexadecimal(required)) are unknown to this program",
+                file: file, offset: 16)
+        }
+        _ = reader.uint64()
+    }
+
+    /// The decoded fields behind the features.
+    private struct Fields {
+        let historyID, memberID: UniqueID
+        let fileNumber: UInt64
+        let epoch: Epoch
+        let firstSequence, baseStamp: UInt64
+        let predecessor: LogEnd
+        let flags: UInt32
+        var epochs: [EpochEntry] = []
+
+        init?(_ reader: inout ByteReader) {
+            guard let history = reader.uniqueID(), let member = reader.uniqueID(),
+                let number = reader.uint64(), let epoch = reader.uint64(),
+                let starter = reader.uint64(), let first = reader.uint64(),
+                let stamp = reader.uint64(), let predecessor = LogEnd(&reader),
+                let flags = reader.uint32(), let count = reader.uint32(),
+                count <= LogFormat.epochCountMax
+            else { return nil }
+            (historyID, memberID, fileNumber) = (history, member, number)
+            self.epoch = Epoch(number: epoch, starter: starter)
+            (firstSequence, baseStamp, self.flags) = (first, stamp, flags)
+            self.predecessor = predecessor
+            for _ in 0..<count {
+                guard let number = reader.uint64(), let starter = reader.uint64(),
+                    let sequence = reader.uint64(), let hash = reader.uint64()
+                else { return nil }
+                epochs.append(
+                    EpochEntry(
+                        epoch: Epoch(number: number, starter: starter),
+                        lastSequenceBefore: sequence, logHashBefore: hash))
+            }
+        }
+    }
+}

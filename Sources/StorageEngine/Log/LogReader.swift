@@ -1,0 +1,158 @@
+/// Reads the frames of one log file from front to back, and believes nothing unverified.
+///
+/// A frame that is cut short, has a wrong check or hash, or does not follow the frame before it ends
+/// the reading: ``next(_:)`` returns `false` and ``stop`` says why; whether that is the end, a torn
+/// tail or corruption is the caller's verdict. A frame whose hash is right and whose contents are not
+/// is corruption, and thrown.
+///
+/// Thread safety: none.
+package final class LogReader {
+    /// Why reading ended.
+    package enum Stop: String, Sendable {
+        case endOfFile = "end of file"
+        case badHeader = "no frame header"
+        case cutShort = "frame cut short"
+        case badPayload = "wrong payload hash"
+        case discontinuous = "frame does not follow the one before it"
+        case sealed = "sealed"
+    }
+
+    private let file: StoreFile
+    private let header: LogFileHeader
+    private let seed: UInt64
+    private let limit: UInt64
+    private var input: FileInput
+    private var decoder = FrameDecoder()
+    /// Whether the next frame's word is taken for what came before it.
+    private var isResuming: Bool
+
+    /// The offset of the next frame: the end of the last good one.
+    package private(set) var offset: UInt64
+    package private(set) var lastSequence: UInt64
+    package private(set) var logHash: UInt64
+    package private(set) var lastStamp: UInt64
+    /// The greatest length that a good frame proves to have been synced.
+    package private(set) var syncedThrough = UInt64(LogFormat.headerSize)
+    package private(set) var stop: Stop?
+    /// The last good frame and its offset.
+    package private(set) var frame: FrameHeader?
+    package private(set) var frameOffset: UInt64 = 0
+
+    /// Reads from the first frame, or from a restart frame at an offset, up to a length of the file.
+    package init(
+        file: StoreFile, header: LogFileHeader, limit: UInt64, from start: UInt64? = nil
+    ) {
+        self.file = file
+        self.header = header
+        self.limit = limit
+        seed = header.seed
+        input = FileInput(file: file, limit: limit)
+        offset = start ?? UInt64(LogFormat.headerSize)
+        isResuming = start != nil
+        lastSequence = header.predecessor.lastSequence
+        logHash = header.initialHash
+        lastStamp = header.baseStamp
+    }
+
+    /// Reads the next frame and calls a closure with each of its records.
+    ///
+    /// - Returns: `false` when there is no good frame at ``offset``.
+    /// - Throws: ``EngineError`` with code `corruption`, `unsupportedFormat` or `io`, or what the
+    ///   closure throws. The operations are borrowed until the closure returns.
+    package func next(
+        _ body: (RecordHead, UnsafeRawBufferPointer) throws(EngineError) -> Void
+    ) throws(EngineError) -> Bool {
+        guard stop == nil else { return false }
+        let found: (header: FrameHeader, headerSize: Int)
+        switch try readHeader() {
+        case .failure(let reason):
+            stop = reason
+            return false
+        case .success(let header): found = header
+        }
+        let payload = try input.bytes(
+            at: offset + UInt64(found.headerSize), count: found.header.storedSize)
+        guard Checksum.xxh3(payload) == found.header.payloadHash else {
+            stop = .badPayload
+            return false
+        }
+        resumeIfNeeded(found.header)
+        try decode(found.header, payload: payload, body)
+        frame = found.header
+        frameOffset = offset
+        offset += UInt64(LogFormat.aligned(found.headerSize + found.header.storedSize))
+        syncedThrough = max(syncedThrough, found.header.syncedThrough)
+        if found.header.flags.contains(.seal) { stop = .sealed }
+        return true
+    }
+
+    private enum HeaderResult {
+        case success((header: FrameHeader, headerSize: Int))
+        case failure(Stop)
+    }
+
+    private func readHeader() throws(EngineError) -> HeaderResult {
+        guard offset < limit else { return .failure(.endOfFile) }
+        let bytes = try input.bytes(at: offset, upTo: FrameHeader.encodedSizeMax)
+        var headerSize = 0
+        guard
+            let header = FrameHeader(
+                decoding: bytes, at: offset, seed: seed,
+                base: self.header.predecessor.lastSequence, headerSize: &headerSize)
+        else { return .failure(.badHeader) }
+        guard UInt64(headerSize + header.storedSize) <= limit - offset else {
+            return .failure(.cutShort)
+        }
+        guard isResuming || follows(header) else { return .failure(.discontinuous) }
+        return .success((header, headerSize))
+    }
+
+    /// Whether a frame continues what was read; a restart also repeats the log hash.
+    private func follows(_ next: FrameHeader) -> Bool {
+        next.previousSequence == lastSequence && (next.logHash ?? logHash) == logHash
+    }
+
+    private func resumeIfNeeded(_ header: FrameHeader) {
+        guard isResuming else { return }
+        isResuming = false
+        lastSequence = header.previousSequence
+        logHash = header.logHash ?? logHash
+    }
+
+    private func decode(
+        _ header: FrameHeader, payload: UnsafeRawBufferPointer,
+        _ body: (RecordHead, UnsafeRawBufferPointer) throws(EngineError) -> Void
+    ) throws(EngineError) {
+        var records: FrameDecoder.Records
+        do {
+            records = try decoder.records(header, payload: payload, baseStamp: self.header.baseStamp)
+            while let record = try records.next() {
+                let digest = LogHash.digest(record.operations)
+                logHash = LogHash.next(logHash, record.head, digest: digest)
+                lastStamp = max(lastStamp, record.head.stamp)
+                do { try body(record.head, record.operations) } catch { throw Failure.caller(error) }
+            }
+        } catch let failure as DecodingFailure {
+            throw error(failure)
+        } catch let failure as Failure {
+            throw failure.error
+        } catch {
+            preconditionFailure("no other error is thrown here")
+        }
+        lastSequence = header.lastSequence
+    }
+
+    private enum Failure: Error {
+        case caller(EngineError)
+        var error: EngineError { switch self { case .caller(let error): error } }
+    }
+
+    private func error(_ failure: DecodingFailure) -> EngineError {
+        let message = "reading a frame of the log: \(failure.reason)"
+        switch failure {
+        case .malformed: return .corruption(message, file: file.name, offset: offset)
+        case .unsupported:
+            return EngineError(.unsupportedFormat, message, file: file.name, offset: offset)
+        }
+    }
+}

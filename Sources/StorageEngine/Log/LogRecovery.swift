@@ -1,0 +1,310 @@
+// Recovery: from the files of the log to the records that survive.
+//
+// 1. The log files are consecutive, and each header repeats how its predecessor ended. A zero header,
+//    or a bad one with nothing behind it, marks a file that was made ahead; only the last may be one.
+// 2. A finished file, one with a successor or named by the store's floor, must be good up to its
+//    recorded length; anything else is corruption. What lies behind that length is not read.
+// 3. The last file is read up to its first bad frame, at offset o. It is corruption if the file has a
+//    seal behind o, or if any frame behind o says that the file was synced beyond o. Otherwise what
+//    lies behind o is a torn tail: never promised `.disk`, never replayed.
+// 4. Records behind what the floor or a good frame's syncedThrough proves may sit in the page cache
+//    only. They are written again to a new file of their epoch, which is sealed and synced.
+// 5. Only then is the store's floor moved: from here on the log ends in a finished file.
+//
+// A crash at any step leaves a log that recovers to the same records: the torn bytes are copied, not
+// moved, the new file appears whole under its name, and the floor is replaced as a whole.
+
+/// What recovery found, for the log writer that goes on.
+package struct RecoveredLog: Sendable {
+    /// Where the log ends: what the next file's header names as its predecessor.
+    package var end = LogEnd.start
+    /// The epoch table, the newest entry last.
+    package var epochs: [EpochEntry] = []
+    package var lastStamp: UInt64 = 0
+    package var report = RecoveryReport()
+}
+
+/// What a recovery read and did.
+public struct RecoveryReport: Hashable, Sendable {
+    /// Records read from the log.
+    public internal(set) var records: UInt64 = 0
+    /// Log files read.
+    public internal(set) var files: Int = 0
+    /// Bytes of a torn tail, which were cut off and saved in `quarantine/`.
+    public internal(set) var tornBytes: UInt64 = 0
+    /// Records that were not proven to be on disk and were written and synced again.
+    public internal(set) var rewrittenRecords: UInt64 = 0
+}
+
+/// Reads the log of a directory, and repairs its end when it may write.
+struct LogRecovery {
+    typealias Apply = (RecordHead, UnsafeRawBufferPointer) throws(EngineError) -> Void
+
+    let directory: StoreDirectory
+    let mark: StoreMark
+    private var log = RecoveredLog()
+
+    init(directory: StoreDirectory, mark: StoreMark) {
+        self.directory = directory
+        self.mark = mark
+    }
+
+    /// A log file that has a header.
+    struct LogFile {
+        let file: StoreFile
+        let header: LogFileHeader
+        let size: UInt64
+    }
+
+    /// Reads every surviving record, in order.
+    ///
+    /// - Parameter repair: Whether to settle the end of the log on disk; a read-only open does not.
+    mutating func run(repair: Bool, _ apply: Apply) throws(EngineError) -> RecoveredLog {
+        let found = try findFiles()
+        var openTail: Tail?
+        for (index, file) in found.files.enumerated() {
+            try checkChain(file)
+            log.epochs = Self.merge(log.epochs, file.header)
+            let successor = index + 1 < found.files.count ? found.files[index + 1].header : nil
+            let expected = successor?.predecessor ?? finishedEnd(of: file)
+            if let expected {
+                try readFinished(file, expected: expected, apply)
+            } else {
+                openTail = try readLast(file, apply)
+            }
+            log.report.files += 1
+        }
+        try checkFloor()
+        if repair { try settle(openTail, unused: found.unused) }
+        return log
+    }
+
+    /// The end of a file that the floor proves to be finished.
+    private func finishedEnd(of file: LogFile) -> LogEnd? {
+        mark.floor.fileNumber == file.header.fileNumber ? mark.floor : nil
+    }
+
+    private func checkFloor() throws(EngineError) {
+        guard log.end.fileNumber >= mark.floor.fileNumber else {
+            throw EngineError(
+                .logGap,
+                "opening the log: file number \(mark.floor.fileNumber) is missing, "
+                    + "the last one found is \(log.end.fileNumber)")
+        }
+    }
+
+    // MARK: - Files
+
+    private struct Found {
+        var files: [LogFile] = []
+        var unused: [UInt64] = []
+    }
+
+    /// Opens the log files in order and tells used from unused ones.
+    private func findFiles() throws(EngineError) -> Found {
+        var found = Found()
+        for number in try directory.list().logNumbers {
+            let file = try directory.open(.log(number), for: .read)
+            guard let used = try open(file, number: number) else {
+                found.unused.append(number)
+                continue
+            }
+            guard found.unused.isEmpty else {
+                throw EngineError(
+                    .logGap,
+                    "opening the log: file \(file.name) follows file number "
+                        + "\(found.unused[0]), which was never used", file: file.name)
+            }
+            found.files.append(used)
+        }
+        return found
+    }
+
+    private func open(_ file: StoreFile, number: UInt64) throws(EngineError) -> LogFile? {
+        let size = try file.size()
+        var input = FileInput(file: file, limit: size)
+        let bytes = try input.bytes(at: 0, upTo: LogFormat.headerSize)
+        let header: LogFileHeader
+        do throws(EngineError) {
+            header = try LogFileHeader(decoding: bytes, file: file.name)
+        } catch {
+            // Without a byte behind it, a bad header never had a record: the file was being made.
+            let isUnused =
+                error.code == .corruption && mark.floor.fileNumber < number
+                ? try Self.isZero(&input, from: UInt64(LogFormat.headerSize), to: size) : false
+            if isUnused { return nil }
+            throw error
+        }
+        guard header.historyID == mark.historyID, header.fileNumber == number else {
+            throw .corruption(
+                "opening the log: the header is of file number \(header.fileNumber), "
+                    + "history \(header.historyID)", file: file.name, offset: 32)
+        }
+        return LogFile(file: file, header: header, size: size)
+    }
+
+    static func isZero(
+        _ input: inout FileInput, from start: UInt64, to end: UInt64
+    ) throws(EngineError) -> Bool {
+        try lastNonZero(&input, from: start, to: end) == nil
+    }
+
+    /// The offset of the last byte in a range that is not zero.
+    static func lastNonZero(
+        _ input: inout FileInput, from start: UInt64, to end: UInt64
+    ) throws(EngineError) -> UInt64? {
+        var last: UInt64?
+        var offset = start
+        while offset < end {
+            let bytes = try input.bytes(at: offset, upTo: 1 << 20)
+            guard !bytes.isEmpty else { break }
+            if let index = bytes.lastIndex(where: { $0 != 0 }) { last = offset + UInt64(index) }
+            offset += UInt64(bytes.count)
+        }
+        return last
+    }
+
+    /// Checks that a file is the one that follows what was read.
+    private func checkChain(_ file: LogFile) throws(EngineError) {
+        let predecessor = file.header.predecessor
+        guard predecessor.fileNumber == log.end.fileNumber,
+            predecessor.fileNumber == 0 || predecessor.fileNumber + 1 == file.header.fileNumber
+        else {
+            throw EngineError(
+                .logGap,
+                "opening the log: file number \(predecessor.fileNumber) must precede this file, "
+                    + "found \(log.end.fileNumber)", file: file.file.name, offset: 104)
+        }
+    }
+
+    /// The epoch table with what a header adds to it.
+    static func merge(_ table: [EpochEntry], _ header: LogFileHeader) -> [EpochEntry] {
+        let known = table.last?.epoch.number ?? 0
+        return table + header.epochs.filter { $0.epoch.number > known }
+    }
+
+    // MARK: - Reading
+
+    private mutating func readFinished(
+        _ file: LogFile, expected: LogEnd, _ apply: Apply
+    ) throws(EngineError) {
+        guard expected.length <= file.size else {
+            throw .corruption(
+                "opening the log: the file has \(file.size) bytes, \(expected.length) were synced",
+                file: file.file.name, offset: file.size)
+        }
+        let reader = LogReader(file: file.file, header: file.header, limit: expected.length)
+        while try read(reader, apply) {}
+        let end = LogEnd(
+            fileNumber: file.header.fileNumber, length: reader.offset,
+            lastSequence: reader.lastSequence, logHash: reader.logHash)
+        guard end == expected else {
+            throw .corruption(
+                "opening the log: \(reader.stop?.rawValue ?? "") after sequence "
+                    + "\(end.lastSequence), expected \(expected.lastSequence) at \(expected.length); "
+                    + "what lies between is at risk", file: file.file.name, offset: end.length)
+        }
+        log.end = end
+        log.lastStamp = max(log.lastStamp, reader.lastStamp)
+    }
+
+    /// The part of the last file whose durability nothing proves.
+    struct Tail {
+        let file: LogFile
+        /// The end of the last good frame.
+        let end: LogEnd
+        /// Everything before this length was synced.
+        let proven: UInt64
+        /// A restart frame at or before ``proven``.
+        let restart: UInt64
+        /// The end of the torn bytes behind the last good frame; `nil` when there are none.
+        let tornEnd: UInt64?
+    }
+
+    private mutating func readLast(_ file: LogFile, _ apply: Apply) throws(EngineError) -> Tail {
+        let reader = LogReader(file: file.file, header: file.header, limit: file.size)
+        var restarts: [UInt64] = []
+        while try read(reader, apply) {
+            if reader.frame?.flags.contains(.restart) == true { restarts.append(reader.frameOffset) }
+        }
+        let restart =
+            restarts.last { $0 <= reader.syncedThrough } ?? UInt64(LogFormat.headerSize)
+        var tornEnd: UInt64?
+        var input = FileInput(file: file.file, limit: file.size)
+        if let last = try Self.lastNonZero(&input, from: reader.offset, to: file.size) {
+            try checkTorn(file, reader, &input, through: last)
+            tornEnd = last + 1
+            log.report.tornBytes += last + 1 - reader.offset
+        }
+        log.end = LogEnd(
+            fileNumber: file.header.fileNumber, length: reader.offset,
+            lastSequence: reader.lastSequence, logHash: reader.logHash)
+        log.lastStamp = max(log.lastStamp, reader.lastStamp)
+        return Tail(
+            file: file, end: log.end, proven: reader.syncedThrough, restart: restart,
+            tornEnd: tornEnd)
+    }
+
+    private mutating func read(_ reader: LogReader, _ apply: Apply) throws(EngineError) -> Bool {
+        var count: UInt64 = 0
+        let isGood = try reader.next { head, operations throws(EngineError) in
+            count += 1
+            try apply(head, operations)
+        }
+        log.report.records += count
+        return isGood
+    }
+
+    /// Refuses a bad frame behind which the file proves that it was synced.
+    private func checkTorn(
+        _ file: LogFile, _ reader: LogReader, _ input: inout FileInput, through last: UInt64
+    ) throws(EngineError) {
+        guard reader.stop != .sealed else {
+            throw .corruption(
+                "opening the log: bytes behind the seal", file: file.file.name, offset: last)
+        }
+        var offset = reader.offset
+        while offset <= last {
+            let bytes = try input.bytes(at: offset, upTo: FrameHeader.encodedSizeMax)
+            var headerSize = 0
+            if let frame = FrameHeader(
+                decoding: bytes, at: offset, seed: file.header.seed,
+                base: file.header.predecessor.lastSequence, headerSize: &headerSize),
+                frame.flags.contains(.seal) || frame.syncedThrough > reader.offset
+            {
+                throw .corruption(
+                    "opening the log: \(reader.stop?.rawValue ?? ""), but a frame at \(offset) "
+                        + "proves that it was synced; the records after sequence "
+                        + "\(reader.lastSequence) up to \(frame.lastSequence) are at risk",
+                    file: file.file.name, offset: reader.offset)
+            }
+            offset += UInt64(LogFormat.alignment)
+        }
+    }
+
+    // MARK: - Repair
+
+    /// Brings the end of the log into a finished file and moves the floor there.
+    private mutating func settle(_ tail: Tail?, unused: [UInt64]) throws(EngineError) {
+        if !unused.isEmpty { try directory.durableRemove(unused.map(FileName.log)) }
+        guard let tail else { return }
+        let number = tail.file.header.fileNumber
+        if let tornEnd = tail.tornEnd {
+            _ = try directory.saveToQuarantine(tail.end.length..<tornEnd, of: tail.file.file)
+        }
+        if tail.end.length == UInt64(LogFormat.headerSize) {
+            // Without a frame, not even the header is proven.
+            try directory.durableRemove([.log(number)])
+            log.end = tail.file.header.predecessor
+            if tail.file.header.startsEpoch { log.epochs.removeLast() }
+            return
+        }
+        log.end = try TailRewriter(directory: directory, mark: mark, tail: tail).run(
+            &log.report.rewrittenRecords)
+        var settled = mark
+        settled.floor = log.end
+        try directory.durableReplace(.store, with: settled.encoded())
+        let length = log.end.fileNumber == number ? log.end.length : tail.proven
+        try directory.open(.log(number), for: .readWrite).truncate(to: length)
+    }
+}

@@ -1,0 +1,243 @@
+/// The file that frames are appended to.
+///
+/// Thread safety: `file` and `header` are constant; `length` belongs to the append role.
+final class ActiveLogFile: @unchecked Sendable {
+    let file: StoreFile
+    let header: LogFileHeader
+    let seed: UInt64
+    /// Logical length: where the next frame goes.
+    fileprivate(set) var length = UInt64(LogFormat.headerSize)
+
+    init(file: StoreFile, header: LogFileHeader) {
+        self.file = file
+        self.header = header
+        seed = header.seed
+    }
+}
+
+/// Why an append did not happen.
+enum AppendFailure: Error {
+    /// Nothing of it will ever be in the log. `touched`: some of its bytes were in the file for a
+    /// while, so its sequences must not be used again.
+    case refused(EngineError, touched: Bool)
+    /// It may be in the log after a restart.
+    case indeterminate(EngineError)
+    /// Like indeterminate, and nothing may be appended any more.
+    case broken(EngineError)
+
+    var error: EngineError {
+        switch self {
+        case .refused(let error, _), .indeterminate(let error), .broken(let error): error
+        }
+    }
+}
+
+/// Writes the files of the log, one behind the other.
+///
+/// Thread safety: none; it belongs to whoever holds the append role. Syncs of ``current`` are run by
+/// others, on the file itself.
+final class LogWriter {
+    private let directory: StoreDirectory
+    private let mark: StoreMark
+    /// How much of a new file is reserved at once.
+    private let reservedSize: UInt64
+    private var encoder = FrameEncoder()
+
+    private(set) var current: ActiveLogFile?
+    /// The end of the finished files, before ``current``.
+    private var end: LogEnd
+    /// The last record in the log, and the hash with it.
+    private(set) var lastSequence: UInt64
+    private(set) var logHash: UInt64
+    /// The greatest stamp in the log.
+    private var lastStamp: UInt64
+
+    init(
+        directory: StoreDirectory, mark: StoreMark, recovered: RecoveredLog, reservedSize: UInt64
+    ) {
+        self.directory = directory
+        self.mark = mark
+        self.reservedSize = reservedSize
+        end = recovered.end
+        lastSequence = recovered.end.lastSequence
+        logHash = recovered.end.logHash
+        lastStamp = recovered.lastStamp
+    }
+
+    /// Bytes of frames written.
+    private(set) var storedBytes: UInt64 = 0
+
+    var frameCount: UInt64 { encoder.frameCount }
+    var rawBytes: UInt64 { encoder.rawBytes }
+
+    // MARK: - Append
+
+    /// Appends the records of two buffers, the earlier one first, as one write.
+    ///
+    /// On failure the file's tail is cut back, and the buffers are as before.
+    func append(
+        _ first: borrowing LogBuffer, _ second: borrowing LogBuffer, syncedThrough: UInt64,
+        epochs: [EpochEntry]
+    ) throws(AppendFailure) {
+        guard let last = second.entries.last ?? first.entries.last else { return }
+        let active = try openCurrent(epochs)
+        var place = place(in: active, syncedThrough: syncedThrough)
+        encoder.encode(first, at: &place)
+        encoder.encode(second, at: &place)
+        try write(to: active, through: place.offset)
+        lastSequence = last.head.sequence
+        logHash = last.hash
+        lastStamp = last.head.stamp
+    }
+
+    /// Appends a sync marker.
+    func appendMarker(syncedThrough: UInt64) throws(AppendFailure) {
+        guard let current else { return }
+        var place = place(in: current, syncedThrough: syncedThrough)
+        encoder.encodeEmpty(.syncMarker, lastSequence: lastSequence, logHash: logHash, at: &place)
+        try write(to: current, through: place.offset)
+    }
+
+    private func place(in active: ActiveLogFile, syncedThrough: UInt64) -> FrameEncoder.Place {
+        FrameEncoder.Place(
+            header: active.header, seed: active.seed, offset: active.length,
+            syncedThrough: syncedThrough)
+    }
+
+    private func write(to active: ActiveLogFile, through length: UInt64) throws(AppendFailure) {
+        defer { encoder.clearOutput() }
+        storedBytes += UInt64(encoder.output.count)
+        do throws(WriteFailure) {
+            try active.file.writeFully(encoder.output.bytes, at: active.length)
+        } catch {
+            encoder.restart()
+            throw cutBack(active, error.error, touched: error.bytesWritten > 0)
+        }
+        active.length = length
+    }
+
+    /// Removes what a failed append left behind, so that nothing is ever appended behind it.
+    private func cutBack(
+        _ active: ActiveLogFile, _ error: EngineError, touched: Bool
+    ) -> AppendFailure {
+        do throws(EngineError) {
+            if touched || error.code != .noSpace { try active.file.truncate(to: active.length) }
+        } catch {
+            return .broken(error)
+        }
+        return error.code == .noSpace ? .refused(error, touched: touched) : .indeterminate(error)
+    }
+
+    // MARK: - Files
+
+    /// The current file; the first one of an epoch is made here.
+    private func openCurrent(_ epochs: [EpochEntry]) throws(AppendFailure) -> ActiveLogFile {
+        if let current { return current }
+        let file: StoreFile
+        do throws(EngineError) {
+            file = try makeFile(number: end.fileNumber + 1)
+        } catch {
+            throw .refused(error, touched: false)
+        }
+        do throws(EngineError) {
+            return try begin(file, epochs: epochs, startsEpoch: true)
+        } catch {
+            throw .broken(error)
+        }
+    }
+
+    /// Makes a log file ahead of its use: reserved, with a zero header, its name durable.
+    ///
+    /// Thread safety: may be called without the append role.
+    func makeFile(number: UInt64) throws(EngineError) -> StoreFile {
+        try directory.durableCreate(.log(number)) { file throws(EngineError) in
+            do throws(EngineError) {
+                try file.allocate(size: reservedSize)
+            } catch {
+                // Some file systems reserve nothing; the file grows as it is written then.
+                guard error.isUnsupported else { throw error }
+            }
+        }
+    }
+
+    /// Writes the header of a file made ahead; from then on it is the current one.
+    private func begin(
+        _ file: StoreFile, epochs: [EpochEntry], startsEpoch: Bool
+    ) throws(EngineError) -> ActiveLogFile {
+        let header = LogFileHeader(
+            historyID: mark.historyID, memberID: mark.memberID, fileNumber: end.fileNumber + 1,
+            baseStamp: lastStamp, predecessor: end, startsEpoch: startsEpoch, epochs: epochs)
+        try file.write(header.encoded(), at: 0)
+        try file.dataSync()
+        let active = ActiveLogFile(file: file, header: header)
+        current = active
+        encoder.restart()
+        return active
+    }
+
+    /// Finishes the current file with a seal and a sync, and goes on in the next one.
+    ///
+    /// - Returns: The finished file, still to be trimmed.
+    func rotate(
+        to next: StoreFile, syncedThrough: UInt64, epochs: [EpochEntry]
+    ) throws(AppendFailure) -> FinishedLogFile {
+        guard let old = current else { preconditionFailure("only a begun log changes files") }
+        try seal(old, syncedThrough: syncedThrough)
+        do throws(EngineError) {
+            _ = try begin(next, epochs: epochs, startsEpoch: false)
+        } catch {
+            throw .broken(error)
+        }
+        return FinishedLogFile(file: old.file, length: old.length)
+    }
+
+    private func seal(_ active: ActiveLogFile, syncedThrough: UInt64) throws(AppendFailure) {
+        var place = place(in: active, syncedThrough: syncedThrough)
+        encoder.encodeEmpty(.seal, lastSequence: lastSequence, logHash: logHash, at: &place)
+        try write(to: active, through: place.offset)
+        do throws(EngineError) {
+            try active.file.dataSync()
+        } catch {
+            throw .broken(error)
+        }
+        end = LogEnd(
+            fileNumber: active.header.fileNumber, length: active.length,
+            lastSequence: lastSequence, logHash: logHash)
+    }
+
+    /// Seals, syncs and trims the current file: a clean end.
+    ///
+    /// - Returns: Where the log ends, `nil` when nothing was written since the store was opened.
+    func finish(syncedThrough: UInt64) throws(EngineError) -> LogEnd? {
+        guard let active = current else { return nil }
+        do throws(AppendFailure) {
+            try seal(active, syncedThrough: syncedThrough)
+        } catch {
+            throw error.error
+        }
+        current = nil
+        try FinishedLogFile(file: active.file, length: active.length).trim()
+        return end
+    }
+
+    /// Removes a file that was made ahead and not used.
+    func discard(_ file: StoreFile) throws(EngineError) {
+        try file.close()
+        try directory.durableRemove([.log(end.fileNumber + 1)])
+    }
+
+    /// Closes the current file as it is.
+    func abandon() { current = nil }
+}
+
+/// A sealed and synced log file whose reserved space is given back.
+struct FinishedLogFile: Sendable {
+    let file: StoreFile
+    let length: UInt64
+
+    /// Cuts the file to its length and closes it.
+    func trim() throws(EngineError) {
+        try file.truncate(to: length)
+        try file.close()
+    }
+}

@@ -1,0 +1,73 @@
+/// A walk over the trace of a simulated file system, which can crash anywhere on the way.
+package struct SimulatedHistory: Sendable {
+    private var disk: SimulatedDisk
+    private let operations: [SimulatedOperation]
+    private let start: Int
+    private let capacity: UInt64
+
+    init(from disk: SimulatedDisk, _ operations: [SimulatedOperation], capacity: UInt64) {
+        self.disk = disk
+        self.operations = operations
+        self.capacity = capacity
+        start = disk.position
+    }
+
+    /// The index of the operation that comes next.
+    package var position: Int { disk.position }
+
+    /// The index behind the last operation.
+    package var end: Int { start + operations.count }
+
+    /// The operation that comes next; `nil` at the end.
+    package var next: SimulatedOperation? {
+        position < end ? operations[position - start] : nil
+    }
+
+    /// Walks on. The whole walk takes time in proportion to the trace.
+    package mutating func advance(to position: Int) {
+        precondition(position >= self.position && position <= end)
+        while let next, self.position < position { disk.apply(next) }
+        for orphan in disk.orphans.sorted() { disk.forget(orphan) }
+    }
+
+    /// How many changes are not durable here.
+    package var pendingCount: Int { disk.pendingIndices.count }
+
+    /// A new file system with what survives a crash here.
+    package func crashed(
+        _ policy: CrashPolicy,
+        using generator: inout some RandomNumberGenerator
+    ) -> SimulatedFileSystem {
+        SimulatedFileSystem(disk.crashed(policy, using: &generator), capacity: capacity)
+    }
+
+    /// The same, for a policy without chance.
+    package func crashed(_ policy: CrashPolicy) -> SimulatedFileSystem {
+        var none = NoChance()
+        return crashed(policy, using: &none)
+    }
+
+    /// The bytes of a file, or of a range of it as far as the file goes; `nil` when there is no such name.
+    package func bytes(
+        ofFile path: String,
+        _ range: Range<UInt64>? = nil,
+        _ view: SimulatedView
+    ) -> [UInt8]? {
+        disk.bytes(ofFile: path, range, view)
+    }
+
+    /// The size of a file; `nil` when there is no such name.
+    package func size(ofFile path: String, _ view: SimulatedView) -> UInt64? {
+        disk.size(ofFile: path, view)
+    }
+
+    /// The sorted names in a directory; `nil` when there is none.
+    package func names(inDirectory path: String, _ view: SimulatedView) -> [String]? {
+        disk.names(inDirectory: path, view)
+    }
+}
+
+/// Stands in where a policy draws no numbers.
+struct NoChance: RandomNumberGenerator {
+    mutating func next() -> UInt64 { fatalError("the policy needs a generator") }
+}
