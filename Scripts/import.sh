@@ -23,7 +23,7 @@ export_store() {
 # count_lines FILE: how many lines a file has.
 count_lines() { wc -l <"$1"; }
 
-# check_prefix INPUT EXPORT COUNT: fails unless an export is exactly the input's first COUNT records.
+# check_prefix INPUT EXPORT COUNT: fails unless an export is the input's first COUNT records.
 check_prefix() {
     head -n "$3" "$1" | sort -t $'\t' -k1,1 | cmp - "$2" ||
         fail "the store's $3 records are not the first $3 of the input"

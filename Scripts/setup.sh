@@ -7,7 +7,7 @@ set -euo pipefail
 packages=(liblz4-dev libxxhash-dev pkgconf)
 
 if ! command -v swift >/dev/null; then
-    echo "error: no 'swift' on the PATH; install Swift 6.2 or newer (https://www.swift.org/install)" >&2
+    echo "error: no 'swift' on the PATH; install Swift 6.3 (https://www.swift.org/install)" >&2
     exit 1
 fi
 
