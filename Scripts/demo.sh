@@ -23,15 +23,20 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 export TMPDIR=$work
 
-# check_complete DB: the store holds every record; its values are the source's stanzas.
+# check_complete DB INPUT: the store holds every record of an input.
 check_complete() {
     export_store "$1" "$work/export.tsv"
-    cmp "$work/sorted.tsv" "$work/export.tsv" || fail "the export differs from the sorted input"
+    sort -t $'\t' -k1,1 "$2" | cmp - "$work/export.tsv" || fail "the export differs from the input"
+    echo "    the export equals the sorted input"
+}
+
+# check_source: the values of the last export are the source's stanzas.
+check_source() {
     cut -f2- "$work/export.tsv" |
         perl -pe 'BEGIN { %byte = ("\\" => "\\", t => "\t", n => "\n", r => "\r") }
                   s/\\([\\tnr])/$byte{$1}/g' |
         cmp - "$work/source.txt" || fail "the unescaped values differ from the source"
-    echo "    the export equals the sorted input; unescaped, the source"
+    echo "    the unescaped values equal the source"
 }
 
 # stat_of NAME: a number among the lines that stats printed.
@@ -43,7 +48,6 @@ Scripts/package-records.sh "$work" "$count"
 input=$work/records.tsv
 total=$(count_lines "$input")
 bytes=$(wc -c <"$input")
-sort -t $'\t' -k1,1 "$input" >"$work/sorted.tsv"
 echo "package records: $total, $bytes bytes as TSV"
 
 echo "import of all, acked at .wal, one put a frame"
@@ -59,7 +63,20 @@ stored=$(stat_of walBytesStored)
 ((raw > 0)) || fail "stats counts no byte in the log"
 awk -v raw="$raw" -v stored="$stored" 'BEGIN {
     printf "    stored / raw: %d / %d bytes = %.3f\n", stored, raw, stored / raw }'
-check_complete "$work/whole"
+check_complete "$work/whole" "$input"
+check_source
+
+# An import acks every 1,000 records: with few of them, it is through at its first ack.
+repeated=0
+if ((total < 3000)); then
+    repeated=1
+    for ((pass = 1; total * pass < 3000 + total; pass++)); do
+        append_pass "$input" "$pass" "$work/repeated.tsv"
+    done
+    input=$work/repeated.tsv
+    total=$(count_lines "$input")
+    echo "few package records: repeated under other keys, $total in all"
+fi
 
 echo "import killed with SIGKILL when acked passes half"
 for attempt in {1..10}; do
@@ -79,5 +96,6 @@ echo "    nothing acked is lost; the store is a prefix of the input"
 echo "import of the rest, with --skip $held"
 import_records "$work/killed" "$input" "$held"
 ((acked == total - held)) || fail "import acked $acked records of $((total - held))"
-check_complete "$work/killed"
+check_complete "$work/killed" "$input"
+((repeated)) || check_source
 echo "demo passed"

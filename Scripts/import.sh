@@ -23,6 +23,11 @@ export_store() {
 # count_lines FILE: how many lines a file has.
 count_lines() { wc -l <"$1"; }
 
+# append_pass RECORDS PASS INPUT: appends all records to an input; from pass 2 on, under new keys.
+append_pass() {
+    awk -F '\t' -v OFS='\t' -v pass="$2" 'pass > 1 { $1 = $1 " #" pass } { print }' "$1" >>"$3"
+}
+
 # check_prefix INPUT EXPORT COUNT: fails unless an export is the input's first COUNT records.
 check_prefix() {
     head -n "$3" "$1" | sort -t $'\t' -k1,1 | cmp - "$2" ||

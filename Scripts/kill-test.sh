@@ -27,11 +27,10 @@ input=$work/input.tsv
 slice_max=10000
 passes=0
 total=0
-# extend_input: appends all package records once more; from the second time on, under new keys.
+# extend_input: appends all package records once more.
 extend_input() {
     passes=$((passes + 1))
-    awk -F '\t' -v OFS='\t' -v pass="$passes" 'pass > 1 { $1 = $1 " #" pass } { print }' \
-        "$work/records.tsv" >>"$input"
+    append_pass "$work/records.tsv" "$passes" "$input"
     total=$(count_lines "$input")
 }
 
