@@ -1,0 +1,77 @@
+# `make help` lists the targets. Set STRICT=1 to build with warnings as errors.
+
+PREFIX ?= /usr/local
+SIM_SEEDS ?= 0..<300
+SIM_SECONDS ?= 240
+KILL_ROUNDS ?= 50
+DEMO_FLAGS ?=
+STRICT ?=
+
+tools := enginectl enginedump enginebench
+release := .build/release
+swift_files := $(wildcard Package.swift Sources Tests Benchmarks)
+strict_flags := $(if $(STRICT),-Xswiftc -warnings-as-errors \
+	--explicit-target-dependency-import-check error)
+build := swift build --quiet $(strict_flags)
+
+.DEFAULT_GOAL := help
+.PHONY: help bench test check demo sim kill tsan lint format docs-check client-check \
+	release install clean setup
+# SwiftPM runs on all cores by itself, and locks its scratch folder.
+.NOTPARALLEL:
+
+help: ## lists the targets
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 22
+
+bench: setup ## builds for release and measures each ack point
+	@$(build) -c release --product enginebench
+	@$(release)/enginebench
+
+test: setup ## builds and runs every test
+	@$(build) --build-tests
+	@swift test --skip-build --disable-xctest $(strict_flags)
+
+check: ## format lint, warnings as errors, every test: run it before a commit
+	@$(MAKE) --no-print-directory STRICT=1 lint docs-check test
+
+demo: setup ## imports real data, kills an import, compares every byte
+	@$(build) -c release --product enginectl
+	@Scripts/demo.sh $(DEMO_FLAGS)
+
+sim: setup ## simulates crashes and faults from SIM_SEEDS, for SIM_SECONDS at most
+	@$(build) -c release --product enginesim
+	@$(release)/enginesim --seeds '$(SIM_SEEDS)' --seconds $(SIM_SECONDS)
+
+kill: setup ## kills an importing enginectl KILL_ROUNDS times on one store
+	@$(build) -c release --product enginectl
+	@Scripts/kill-test.sh $(KILL_ROUNDS)
+
+tsan: setup ## runs every test under the thread sanitizer
+	@swift build --quiet --build-tests --sanitize=thread --scratch-path .build-tsan
+	@swift test --skip-build --disable-xctest --sanitize=thread --scratch-path .build-tsan
+
+lint: ## checks the format of every Swift file
+	@swift format lint --strict --parallel --recursive $(swift_files)
+
+format: ## formats every Swift file
+	@swift format --in-place --parallel --recursive $(swift_files)
+
+docs-check: ## checks the README's size, and what the documents point to
+	@Scripts/check-docs.sh
+
+client-check: setup ## builds a client that enables no trait
+	@Scripts/check-client.sh
+
+release: setup ## builds everything for release
+	@$(build) -c release
+
+install: setup ## installs the tools into PREFIX/bin
+	@$(foreach tool,$(tools),$(build) -c release --product $(tool) &&) true
+	@install -d '$(DESTDIR)$(PREFIX)/bin'
+	@install $(addprefix $(release)/,$(tools)) '$(DESTDIR)$(PREFIX)/bin'
+
+clean: ## removes what was built
+	@rm -rf .build .build-*
+
+setup: ## installs the system packages that the build needs
+	@Scripts/setup.sh
