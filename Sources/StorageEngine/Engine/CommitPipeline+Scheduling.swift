@@ -255,13 +255,16 @@ extension CommitPipeline {
     }
 
     private func settleWaiters() {
-        state.waiters.removeAll { waiter in
-            if state.reached(waiter.point, waiter.sequence) { waiter.failure = nil }
-            guard state.reached(waiter.point, waiter.sequence) || waiter.failure != nil else {
-                return false
+        let waiters = state.waiters
+        state.waiters.removeAll(keepingCapacity: true)
+        for waiter in waiters {
+            if state.reached(waiter.point, waiter.sequence) {
+                waiter.failure = nil
+            } else if waiter.failure == nil {
+                state.waiters.append(waiter)
+                continue
             }
             settle(waiter)
-            return true
         }
     }
 
