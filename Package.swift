@@ -70,7 +70,8 @@ let package = Package(
             name: "enginemicro", dependencies: ["StorageEngine", "CSystem"],
             swiftSettings: engineSettings),
         .target(
-            name: "StorageEngineTestSupport", dependencies: ["StorageEngine"],
+            name: "StorageEngineTestSupport",
+            dependencies: ["StorageEngine", .product(name: "Logging", package: "swift-log")],
             path: "Tests/StorageEngineTestSupport", swiftSettings: engineSettings),
         .executableTarget(
             name: "enginesim", dependencies: ["StorageEngine", "StorageEngineTestSupport"],

@@ -1,1 +1,46 @@
-@main struct Main { static func main() {} }
+import Glibc
+import StorageEngine
+import StorageEngineTestSupport
+
+// Simulates crashes: each seed writes, reads, kills and reopens a store on a simulated disk, and every
+// promise is checked. Runs at least 100 seeds of the range, then as many more as the time allows.
+
+@main
+struct Main {
+    static func main() {
+        let arguments = Arguments(CommandLine.arguments)
+        let time = SystemTime()
+        let start = time.monotonicNanoseconds
+        var counts = SimulatedRun.Counts()
+        var seeds = 0
+        for seed in arguments.seeds {
+            let elapsed = (time.monotonicNanoseconds - start) / 1_000_000_000
+            if seeds >= 100, elapsed >= arguments.seconds { break }
+            do {
+                let run = try SimulatedRun(seed: seed)
+                try run.run(operations: arguments.operations)
+                counts += run.counts
+            } catch {
+                print("FAILED: \(error)")
+                print(
+                    "replay: enginesim --seeds \(seed)..<\(seed + 1) --operations "
+                        + "\(arguments.operations)")
+                exit(1)
+            }
+            seeds += 1
+        }
+        let elapsed = (time.monotonicNanoseconds - start) / 1_000_000_000
+        report(counts, seeds: seeds, seconds: elapsed)
+    }
+
+    private static func report(_ counts: SimulatedRun.Counts, seeds: Int, seconds: UInt64) {
+        let members: [(String, Int)] = [
+            ("seeds", seeds), ("seconds", Int(seconds)), ("writes", counts.operations),
+            ("acknowledged", counts.acknowledged), ("crashes", counts.crashes),
+            ("cleanReopens", counts.reopens), ("positionsChecked", counts.positions),
+            ("imagesOpened", counts.images), ("snapshotsChecked", counts.snapshots),
+        ]
+        let text = members.map { "\"\($0.0)\":\($0.1)" }.joined(separator: ",")
+        print("{\(text)}")
+    }
+}

@@ -3,7 +3,7 @@ internal import StorageEngine
 /// Time that passes only when a test says so.
 ///
 /// Thread safety: every member may be used from any thread.
-package final class SimulatedClock: @unchecked Sendable {
+package final class SimulatedClock: TimeSource, @unchecked Sendable {
     private let lock = Lock()
     private var monotonic: UInt64
     private var wall: UInt64

@@ -95,7 +95,7 @@ extension CommitPipeline {
     }
 
     /// What brings a waiter further: writing the buffer out first, then a sync.
-    private func takeWork(for waiter: Waiter) -> Work? {
+    func takeWork(for waiter: Waiter) -> Work? {
         if state.appendedSequence < waiter.sequence { return takeFlush() }
         return waiter.point == .disk ? takeSync() : nil
     }

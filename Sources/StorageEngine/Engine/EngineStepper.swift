@@ -1,0 +1,135 @@
+/// Steps an engine that was opened without threads: whoever holds one decides what happens next, with
+/// several units of work in flight. The units are those that threads run in production.
+///
+/// Thread safety: none; one owner, and no other caller of the engine's write methods.
+package final class EngineStepper {
+    /// A write that was submitted.
+    package final class Write {
+        package let ack: AckPoint
+        fileprivate let ticket: Ticket
+        fileprivate var waiter: Waiter?
+        fileprivate var isSettled = false
+
+        fileprivate init(_ ticket: Ticket, _ ack: AckPoint) {
+            self.ticket = ticket
+            self.ack = ack
+        }
+
+        /// The write's sequence, once it has one; also while its frame is being written.
+        package var sequence: UInt64? {
+            if case .done(let result) = ticket.outcome { result.sequence } else { nil }
+        }
+    }
+
+    /// What became of a write.
+    package enum Outcome: Sendable {
+        case acknowledged(sequence: UInt64)
+        case failed(EngineError)
+    }
+
+    /// Who takes a unit of work.
+    package enum Actor: CaseIterable, Sendable {
+        case writer, syncer, logThread
+    }
+
+    /// A unit of work in flight.
+    package final class Unit {
+        fileprivate let work: CommitPipeline.Work
+        fileprivate var completion: CommitPipeline.Completion?
+
+        fileprivate init(_ work: CommitPipeline.Work) { self.work = work }
+
+        /// Whether it was performed, and only the finish is left.
+        package var isPerformed: Bool { completion != nil }
+
+        /// What it is, for traces.
+        package var name: String {
+            switch work {
+            case .commit(let group): group.append == nil ? "commit" : "commit+append"
+            case .flush: "flush"
+            case .sync: "sync"
+            case .rotate: "rotate"
+            case .makeAhead: "makeAhead"
+            case .marker: "marker"
+            case .trim: "trim"
+            }
+        }
+    }
+
+    private let pipeline: CommitPipeline
+
+    /// Drives an engine that was opened for writing, in an environment that starts no threads.
+    package init(_ engine: Engine) {
+        guard let pipeline = engine.pipeline else { preconditionFailure("the engine is read-only") }
+        self.pipeline = pipeline
+    }
+
+    /// Submits a batch that is not empty; it is copied.
+    package func submit(_ batch: borrowing WriteBatch, ack: AckPoint) -> Write {
+        let ticket = batch.withOperations { Ticket(copying: PreparedWrite($0), ack: ack) }
+        pipeline.lock.with { pipeline.state.queue.append(ticket) }
+        return Write(ticket, ack)
+    }
+
+    /// Takes a unit of work for an actor; `nil` when there is none for him now.
+    package func take(_ actor: Actor) -> Unit? {
+        pipeline.lock.with {
+            let work: CommitPipeline.Work? =
+                switch actor {
+                case .writer: pipeline.takeCommit()
+                case .syncer: takeForWaiters()
+                case .logThread: pipeline.takeLogThreadWork(now: pipeline.now)
+                }
+            return work.map(Unit.init)
+        }
+    }
+
+    private func takeForWaiters() -> CommitPipeline.Work? {
+        for waiter in pipeline.state.waiters {
+            if let work = pipeline.takeWork(for: waiter) { return work }
+        }
+        return nil
+    }
+
+    /// Does a unit's I/O and its inserts.
+    package func perform(_ unit: Unit) { unit.completion = pipeline.perform(unit.work) }
+
+    /// Gives the unit's roles back, and wakes who waited.
+    package func finish(_ unit: Unit) {
+        guard let completion = unit.completion else { preconditionFailure("perform comes first") }
+        pipeline.lock.with { pipeline.finish(unit.work, completion) }
+    }
+
+    /// What became of a write, once; `nil` while it waits, or when it was told before.
+    package func outcome(of write: Write) -> Outcome? {
+        pipeline.lock.with {
+            guard !write.isSettled, write.ticket.isDone else { return nil }
+            guard case .done(let result) = write.ticket.outcome else {
+                write.isSettled = true
+                if case .failed(let error) = write.ticket.outcome { return .failed(error) }
+                return nil
+            }
+            if write.ack == .disk, !pipeline.state.reached(.disk, result.sequence) {
+                return waitForDisk(write, result.sequence)
+            }
+            write.isSettled = true
+            return .acknowledged(sequence: result.sequence)
+        }
+    }
+
+    private func waitForDisk(_ write: Write, _ sequence: UInt64) -> Outcome? {
+        if let waiter = write.waiter {
+            guard waiter.isDone, let failure = waiter.failure else { return nil }
+            write.isSettled = true
+            return .failed(failure)
+        }
+        let waiter = Waiter(sequence: sequence, point: .disk)
+        if let poison = pipeline.state.poison {
+            write.isSettled = true
+            return .failed(CommitPipeline.indeterminate(poison))
+        }
+        pipeline.state.waiters.append(waiter)
+        write.waiter = waiter
+        return nil
+    }
+}

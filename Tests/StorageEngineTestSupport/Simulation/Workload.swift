@@ -1,0 +1,72 @@
+import Logging
+import StorageEngine
+
+/// The options and habits of one run, all drawn from its seed.
+package struct Workload: Sendable {
+    let options: Engine.Options
+    let profile: SimulatedProfile
+    let keyCount: Int
+    let keyShape: Int
+    let valueSizeMax: Int
+    let batchSizeMax: Int
+    /// How often each ack point is chosen: memory, wal, disk.
+    let ackWeights: [Int]
+    /// The most writes that wait, and units that are in flight.
+    let writesInFlight: Int
+
+    package init(using generator: inout SeededGenerator) {
+        var options = Engine.Options()
+        options.logFileSize = [16_384, 20_000, 40_000].randomElement(using: &generator) ?? 16_384
+        options.memoryWindow = [4096, 6000, 20_000].randomElement(using: &generator) ?? 4096
+        options.logger = Logger(label: "simulation") { _ in SwiftLogNoOpLogHandler() }
+        self.options = options
+        profile = Bool.random(using: &generator) ? .strict : .ext4
+        keyCount = [3, 20, 200].randomElement(using: &generator) ?? 20
+        keyShape = Int.random(in: 0..<3, using: &generator)
+        valueSizeMax = [8, 100, 1500].randomElement(using: &generator) ?? 100
+        batchSizeMax = [1, 4, 20].randomElement(using: &generator) ?? 4
+        ackWeights = (0..<3).map { _ in Int.random(in: 0...4, using: &generator) }
+        writesInFlight = Int.random(in: 1...8, using: &generator)
+    }
+
+    func ack(using generator: inout SeededGenerator) -> AckPoint {
+        let total = ackWeights.reduce(0, +)
+        guard total > 0 else { return .wal }
+        var draw = Int.random(in: 0..<total, using: &generator)
+        for (point, weight) in zip(AckPoint.allCases, ackWeights) {
+            if draw < weight { return point }
+            draw -= weight
+        }
+        return .disk
+    }
+
+    func changes(using generator: inout SeededGenerator) -> [ModelStore.Change] {
+        let count = Int.random(in: 1...batchSizeMax, using: &generator)
+        return (0..<count).map { _ in
+            let key = key(using: &generator)
+            guard Int.random(in: 0..<5, using: &generator) > 0 else {
+                return ModelStore.Change(key: key, value: nil)
+            }
+            return ModelStore.Change(key: key, value: value(using: &generator))
+        }
+    }
+
+    private func key(using generator: inout SeededGenerator) -> [UInt8] {
+        let number = Int.random(in: 0..<keyCount, using: &generator)
+        switch keyShape {
+        case 0: return Array("key\(number)".utf8)
+        // Prefixes of each other, the empty key among them.
+        case 1: return [UInt8](repeating: UInt8(number % 3), count: number)
+        default: return (0..<number % 5).map { UInt8(truncatingIfNeeded: number &* 151 &+ $0 &* 255) }
+        }
+    }
+
+    private func value(using generator: inout SeededGenerator) -> [UInt8] {
+        // Now and then a value that makes a frame of its own.
+        let isLarge = Int.random(in: 0..<200, using: &generator) == 0
+        let size = isLarge ? 70_000 : Int.random(in: 0...valueSizeMax, using: &generator)
+        let first = UInt8.random(in: 0...255, using: &generator)
+        let step = UInt8.random(in: 0...3, using: &generator)
+        return (0..<size).map { first &+ UInt8(truncatingIfNeeded: $0) &* step }
+    }
+}
