@@ -26,7 +26,8 @@ package struct SimulatedFault: Sendable {
     ///   - occurrence: Which of the calls that match, counted from 1 when the fault is injected.
     ///   - isPersistent: Whether all matching calls after that one are hit as well.
     ///   - takesEffect: Whether the call does its work and then reports the error nevertheless.
-    ///   - name: Which files and directories: by their name, or by the path for calls that take one.
+    ///   - name: Which files and directories: by their name, or by the path for calls that take
+    ///     one.
     package init(
         _ call: SimulatedCall?,
         errno: Int32?,

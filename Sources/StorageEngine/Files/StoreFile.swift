@@ -10,8 +10,9 @@ package struct WriteFailure: Error {
 
 /// An open file: short counts and interrupted calls end here.
 ///
-/// Dropping the last reference closes a file that was not closed; only ``close()`` reports an error.
-/// Thread safety: every method may be called from any thread, but none during or after `close`.
+/// Dropping the last reference closes a file that was not closed; only ``close()`` reports an
+/// error. Thread safety: every method may be called from any thread, but none during or after
+/// `close`.
 package final class StoreFile: Sendable {
     /// The name in errors, relative to the store's directory.
     package let name: String
@@ -32,8 +33,8 @@ package final class StoreFile: Sendable {
 
     /// Writes all the bytes, or says how many.
     ///
-    /// When it throws, bytes behind `bytesWritten` may have been written too, in any pattern, except
-    /// when the code is `noSpace`: then there are none.
+    /// When it throws, bytes behind `bytesWritten` may have been written too, in any pattern,
+    /// except when the code is `noSpace`: then there are none.
     package func writeFully(
         _ bytes: UnsafeRawBufferPointer,
         at offset: UInt64
@@ -69,7 +70,8 @@ package final class StoreFile: Sendable {
         at offset: UInt64
     ) throws(EngineError) -> Int {
         var done = 0
-        // Media errors can be transient, hence one more attempt; absence is never concluded from one.
+        // Media errors can be transient, hence one more attempt; absence is never concluded from
+        // one.
         var mayRetry = true
         while done < bytes.count {
             let rest = UnsafeMutableRawBufferPointer(rebasing: bytes[done...])

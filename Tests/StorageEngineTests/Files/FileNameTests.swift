@@ -1,0 +1,45 @@
+import StorageEngineTestSupport
+import Testing
+
+@testable import StorageEngine
+
+@Suite struct FileNameTests {
+    static let golden: [(FileName, String)] = [
+        (.store, "STORE"), (.temporaryStore, "STORE.tmp"), (.lock, "LOCK"),
+        (.quarantine, "quarantine"),
+        (.log(1), "0000000001.log"), (.log(9_999_999_999), "9999999999.log"),
+        (.log(10_000_000_000), "10000000000.log"), (.log(.max), "18446744073709551615.log"),
+        (.temporaryLog(42), "0000000042.log.tmp"),
+    ]
+
+    @Test(arguments: golden)
+    func spellingIsPinned(name: FileName, spelling: String) {
+        #expect(name.description == spelling)
+        #expect(FileName(parsing: spelling) == name)
+    }
+
+    @Test(arguments: [
+        "", ".", "..", "1.log", "0000000000.log", "+000000001.log", "-000000001.log",
+        "00000000001.log", "18446744073709551616.log", "99999999999999999999.log",
+        "0000000001", "0000000001.", "0000000001.log.", "0000000001.LOG", "0000000001.log.tmp.tmp",
+        "000000000a.log", " 0000000001.log", "0000000001.log ", "0000000001.log\0", ".log",
+        "٠٠٠٠٠٠٠٠٠١.log", "store", "STORE.TMP", "STORE/", "LOCK.tmp", "quarantine.tmp",
+    ])
+    func onlyTheCanonicalSpellingParses(spelling: String) {
+        #expect(FileName(parsing: spelling) == nil)
+    }
+
+    @Test func aNameThatOnlyLooksAlikeDoesNotParse() {
+        // Equal as Swift strings, and another name on the disk: its K is the Kelvin sign.
+        let lookalike = "LOC\u{212A}"
+        #expect(lookalike == "LOCK")
+
+        #expect(FileName(parsing: lookalike) == nil)
+    }
+
+    @Test func namesOrderByKindAndNumber() {
+        let names: [FileName] = [.temporaryLog(1), .log(10_000_000_000), .log(2), .lock, .store]
+
+        #expect(names.sorted() == [.store, .lock, .log(2), .log(10_000_000_000), .temporaryLog(1)])
+    }
+}
