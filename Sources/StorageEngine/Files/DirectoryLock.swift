@@ -4,8 +4,9 @@ internal import Glibc
 ///
 /// The lock is a flock on the file `LOCK`, which is never removed: whoever waited for a removed
 /// file would get a lock that excludes nobody. It excludes a second open by this process too, under
-/// whatever path, because each open has its own open file description. Thread safety: `release` is
-/// called once, by any thread.
+/// whatever path, because each open has its own open file description.
+///
+/// Thread safety: `release` is called once, by any thread.
 package final class DirectoryLock: Sendable {
     private let file: StoreFile?
 

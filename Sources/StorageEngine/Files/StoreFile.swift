@@ -10,9 +10,9 @@ package struct WriteFailure: Error {
 
 /// An open file: short counts and interrupted calls end here.
 ///
-/// Dropping the last reference closes a file that was not closed; only ``close()`` reports an
-/// error. Thread safety: every method may be called from any thread, but none during or after
-/// `close`.
+/// Dropping the last reference closes a file that was not closed, and reports no error.
+///
+/// Thread safety: every method may be called from any thread, but none during or after `close`.
 package final class StoreFile: Sendable {
     /// The name in errors, relative to the store's directory.
     package let name: String
@@ -70,8 +70,7 @@ package final class StoreFile: Sendable {
         at offset: UInt64
     ) throws(EngineError) -> Int {
         var done = 0
-        // Media errors can be transient, hence one more attempt; absence is never concluded from
-        // one.
+        // Media errors can be transient, hence one more attempt.
         var mayRetry = true
         while done < bytes.count {
             let rest = UnsafeMutableRawBufferPointer(rebasing: bytes[done...])
@@ -93,6 +92,8 @@ package final class StoreFile: Sendable {
     }
 
     /// Reads `count` bytes, and returns fewer only at the end of the file.
+    ///
+    /// Allocates `count` bytes first: a count that comes from a file is to be checked before.
     package func read(count: Int, at offset: UInt64) throws(EngineError) -> [UInt8] {
         var result: Result<Void, EngineError> = .success(())
         let bytes = [UInt8](unsafeUninitializedCapacity: count) { buffer, initializedCount in
@@ -112,8 +113,9 @@ package final class StoreFile: Sendable {
 
     /// Makes the bytes and the size durable (fdatasync).
     ///
-    /// After an error the system may have dropped the bytes and call the file clean: a second sync
-    /// would succeed and prove nothing, so there is none. An interrupted one reported nothing yet.
+    /// After an error, `noSpace` too, the system may have dropped the bytes and call the file clean:
+    /// a second sync would succeed and prove nothing, so there is none. An interrupted sync is
+    /// another matter: it has not reported on the bytes yet.
     package func dataSync() throws(EngineError) {
         try call { () throws(IOFailure) in try fileSystem.dataSync(usable) }
     }

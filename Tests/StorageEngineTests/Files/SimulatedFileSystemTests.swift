@@ -236,6 +236,30 @@ import Testing
         #expect(try fileSystem.freeSpace(root) == 100)
     }
 
+    @Test func threadsMayShareAFileSystem() async throws {
+        let file = try durableFile("a", [])
+        await withTaskGroup(of: Void.self) { group in
+            for writer in 0..<4 as Range<UInt64> {
+                group.addTask {
+                    for index in 0..<100 as Range<UInt64> {
+                        do {
+                            try write([UInt8(writer + 1)], to: file, at: index * 4 + writer)
+                            if index % 10 == 0 { try fileSystem.dataSync(file) }
+                        } catch {
+                            Issue.record(error)
+                        }
+                    }
+                }
+            }
+        }
+
+        let expected = (0..<400).map { UInt8($0 % 4 + 1) }
+        #expect(fileSystem.bytes(ofFile: "a", .cached) == expected)
+        var history = fileSystem.history()
+        history.advance(to: history.end)
+        #expect(history.bytes(ofFile: "a", .cached) == expected)
+    }
+
     // MARK: - Faults
 
     @Test func faultsHitTheCallsTheyName() throws {
