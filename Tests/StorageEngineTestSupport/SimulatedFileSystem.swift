@@ -1,4 +1,4 @@
-package import StorageEngine
+internal import StorageEngine
 
 /// A file system in memory that remembers what was synced, fails on request, and can crash.
 ///
