@@ -113,9 +113,9 @@ package final class StoreFile: Sendable {
 
     /// Makes the bytes and the size durable (fdatasync).
     ///
-    /// After an error, `noSpace` too, the system may have dropped the bytes and call the file clean:
-    /// a second sync would succeed and prove nothing, so there is none. An interrupted sync is
-    /// another matter: it has not reported on the bytes yet.
+    /// After an error, `noSpace` too, the system may have dropped the bytes and call the file
+    /// clean: a second sync would succeed and prove nothing, so there is none. An interrupted sync
+    /// is another matter: it has not reported on the bytes yet.
     package func dataSync() throws(EngineError) {
         try call { () throws(IOFailure) in try fileSystem.dataSync(usable) }
     }

@@ -128,14 +128,9 @@ import Testing
             let fileSystem = try Self.prepared(.strict)
             let directory = try Self.store(fileSystem)
             fileSystem.removeFaults()
-            fileSystem.inject(
-                SimulatedFault(
-                    nil,
-                    errno: errno,
-                    occurrence: occurrence,
-                    takesEffect: takesEffect
-                )
-            )
+            var fault = SimulatedFault(nil, errno: errno, occurrence: occurrence)
+            fault.takesEffect = takesEffect
+            fileSystem.inject(fault)
 
             var hasFailed = false
             do throws(EngineError) {

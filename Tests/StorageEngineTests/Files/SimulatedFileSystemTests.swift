@@ -238,19 +238,11 @@ import Testing
 
     @Test func threadsMayShareAFileSystem() async throws {
         let file = try durableFile("a", [])
-        await withTaskGroup(of: Void.self) { group in
+        try await withThrowingTaskGroup(of: Void.self) { group in
             for writer in 0..<4 as Range<UInt64> {
-                group.addTask {
-                    for index in 0..<100 as Range<UInt64> {
-                        do {
-                            try write([UInt8(writer + 1)], to: file, at: index * 4 + writer)
-                            if index % 10 == 0 { try fileSystem.dataSync(file) }
-                        } catch {
-                            Issue.record(error)
-                        }
-                    }
-                }
+                group.addTask { try writeEveryFourthByte(of: file, writer) }
             }
+            try await group.waitForAll()
         }
 
         let expected = (0..<400).map { UInt8($0 % 4 + 1) }
@@ -258,6 +250,13 @@ import Testing
         var history = fileSystem.history()
         history.advance(to: history.end)
         #expect(history.bytes(ofFile: "a", .cached) == expected)
+    }
+
+    private func writeEveryFourthByte(of file: FileHandle, _ writer: UInt64) throws {
+        for index in 0..<100 as Range<UInt64> {
+            try write([UInt8(writer + 1)], to: file, at: index * 4 + writer)
+            if index % 10 == 0 { try fileSystem.dataSync(file) }
+        }
     }
 
     // MARK: - Faults
@@ -276,7 +275,9 @@ import Testing
 
     @Test func aCallCanDoItsWorkAndFail() throws {
         try create("a")
-        fileSystem.inject(SimulatedFault(.rename, errno: EIO, takesEffect: true))
+        var fault = SimulatedFault(.rename, errno: EIO)
+        fault.takesEffect = true
+        fileSystem.inject(fault)
 
         #expect(throws: IOFailure("rename", EIO)) {
             try fileSystem.rename("a", to: "b", in: root)
