@@ -5,8 +5,9 @@
 // changes the cached side and is pending until a sync. All pending changes carry the index of their
 // operation in the trace, which orders them across files and directories.
 //
-// (1) Syncing a file makes its bytes and its size durable, not its name (POSIX). In the ext4 profile
-//     it also makes the creation of the name durable, with what came before in that directory.
+// (1) Syncing a file makes its bytes and its size durable, not its name (POSIX). In the ext4
+//     profile it also makes the creation of the name durable, with what came before in that
+//     directory.
 // (2) Syncing a directory makes its entries durable, not what they name.
 // (3) A failed sync of a file drops its pending changes: programs go on seeing the bytes, but no
 //     later sync writes them (ext4, XFS).
@@ -105,7 +106,8 @@ struct SimulatedDisk: Sendable {
         orphans.formUnion(before.subtracting(after))
     }
 
-    /// The node of a path, `nil` when there is none. Paths start at the root, with or without slash.
+    /// The node of a path, `nil` when there is none. Paths start at the root, with or without
+    /// slash.
     func node(_ path: String, _ view: SimulatedView) -> Int? {
         var node = Self.root
         for part in path.split(separator: "/") where part != "." {
@@ -122,8 +124,8 @@ struct SimulatedDisk: Sendable {
 
     func bytes(
         ofFile path: String,
-        _ range: Range<UInt64>?,
-        _ view: SimulatedView
+        _ view: SimulatedView,
+        in range: Range<UInt64>?
     ) -> [UInt8]? {
         guard let file = node(path, view).flatMap({ files[$0] }) else { return nil }
         let bytes = view == .durable ? file.durable : file.cached

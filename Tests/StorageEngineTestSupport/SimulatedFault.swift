@@ -14,7 +14,8 @@ package struct SimulatedFault: Sendable {
     let bytesDone: Int?
     let occurrence: Int
     let isPersistent: Bool
-    let takesEffect: Bool
+    /// Whether the call does its work and then reports the error nevertheless.
+    package var takesEffect = false
     let matchesName: (@Sendable (String) -> Bool)?
 
     /// Describes a fault.
@@ -25,15 +26,14 @@ package struct SimulatedFault: Sendable {
     ///   - bytesDone: At most how many bytes a read or a write transfers, error or not.
     ///   - occurrence: Which of the calls that match, counted from 1 when the fault is injected.
     ///   - isPersistent: Whether all matching calls after that one are hit as well.
-    ///   - takesEffect: Whether the call does its work and then reports the error nevertheless.
-    ///   - name: Which files and directories: by their name, or by the path for calls that take one.
+    ///   - name: Which files and directories: by their name, or by the path for calls that take
+    ///     one.
     package init(
         _ call: SimulatedCall?,
         errno: Int32?,
         bytesDone: Int? = nil,
         occurrence: Int = 1,
         isPersistent: Bool = false,
-        takesEffect: Bool = false,
         name: (@Sendable (String) -> Bool)? = nil
     ) {
         self.call = call
@@ -41,7 +41,6 @@ package struct SimulatedFault: Sendable {
         self.bytesDone = bytesDone
         self.occurrence = occurrence
         self.isPersistent = isPersistent
-        self.takesEffect = takesEffect
         matchesName = name
     }
 }

@@ -92,13 +92,14 @@ package final class SimulatedFileSystem: FileSystem, @unchecked Sendable {
         return crashed(policy, using: &none)
     }
 
-    /// The bytes of a file, or of a range of it as far as the file goes; `nil` when there is no such name.
+    /// The bytes of a file, or of a range of it as far as the file goes; `nil` when there is no
+    /// such name.
     package func bytes(
         ofFile path: String,
-        _ range: Range<UInt64>? = nil,
-        _ view: SimulatedView
+        _ view: SimulatedView,
+        in range: Range<UInt64>? = nil
     ) -> [UInt8]? {
-        look { $0.disk.bytes(ofFile: path, range, view) }
+        look { $0.disk.bytes(ofFile: path, view, in: range) }
     }
 
     /// The size of a file; `nil` when there is no such name.

@@ -47,13 +47,14 @@ package struct SimulatedHistory: Sendable {
         return crashed(policy, using: &none)
     }
 
-    /// The bytes of a file, or of a range of it as far as the file goes; `nil` when there is no such name.
+    /// The bytes of a file, or of a range of it as far as the file goes; `nil` when there is no
+    /// such name.
     package func bytes(
         ofFile path: String,
-        _ range: Range<UInt64>? = nil,
-        _ view: SimulatedView
+        _ view: SimulatedView,
+        in range: Range<UInt64>? = nil
     ) -> [UInt8]? {
-        disk.bytes(ofFile: path, range, view)
+        disk.bytes(ofFile: path, view, in: range)
     }
 
     /// The size of a file; `nil` when there is no such name.
@@ -69,5 +70,8 @@ package struct SimulatedHistory: Sendable {
 
 /// Stands in where a policy draws no numbers.
 struct NoChance: RandomNumberGenerator {
+    // The thread sanitizer crashes on an inout argument of size zero, which has no address.
+    private var size: UInt8 = 0
+
     mutating func next() -> UInt64 { fatalError("the policy needs a generator") }
 }

@@ -2,9 +2,10 @@ internal import Glibc
 
 /// The right to use a directory: one writer, or any number of readers.
 ///
-/// The lock is a flock on the file `LOCK`, which is never removed: whoever waited for a removed file
-/// would get a lock that excludes nobody. It excludes a second open by this process too, under
+/// The lock is a flock on the file `LOCK`, which is never removed: whoever waited for a removed
+/// file would get a lock that excludes nobody. It excludes a second open by this process too, under
 /// whatever path, because each open has its own open file description.
+///
 /// Thread safety: `release` is called once, by any thread.
 package final class DirectoryLock: Sendable {
     private let file: StoreFile?
@@ -13,8 +14,8 @@ package final class DirectoryLock: Sendable {
 
     /// Takes the lock, or throws `locked`.
     ///
-    /// A writer makes the file when it is missing. A reader makes nothing: where no writer ever was,
-    /// as on a read-only file system, it goes on without a lock.
+    /// A writer makes the file when it is missing. A reader makes nothing: where no writer ever
+    /// was, as on a read-only file system, it goes on without a lock.
     package static func acquire(
         in directory: StoreDirectory,
         exclusive: Bool

@@ -1,7 +1,7 @@
 /// A name in the store's directory: a kind and perhaps a number.
 ///
-/// Names are always spelled from their kind and number; what the disk says is parsed first, and only
-/// the canonical spelling parses.
+/// Names are always spelled from their kind and number; what the disk says is parsed first, and
+/// only the canonical spelling parses.
 package enum FileName: Hashable, Sendable {
     /// What the store is: `STORE`.
     case store
@@ -38,7 +38,8 @@ package enum FileName: Hashable, Sendable {
         }
     }
 
-    /// Compares bytes: strings would be equal when they only look alike, as "K" and the Kelvin sign.
+    /// Compares bytes: strings would be equal when they only look alike, as "K" and the Kelvin
+    /// sign.
     private func isSpelled(_ name: String) -> Bool { description.utf8.elementsEqual(name.utf8) }
 }
 

@@ -27,7 +27,8 @@ package final class PosixFileSystem: FileSystem {
         in directory: FileHandle,
         _ mode: OpenMode
     ) throws(IOFailure) -> FileHandle {
-        // O_NONBLOCK means nothing to a regular file; without it, opening a planted pipe would hang.
+        // O_NONBLOCK means nothing to a regular file; without it, opening a planted pipe would
+        // hang.
         let always = O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY
         let flags =
             switch mode {

@@ -1,8 +1,9 @@
 // Files that come, change and go as a whole. Nothing else in the engine renames or removes a file.
 //
-// A name is durable only when its directory was synced after it was made: a file that was synced and
-// then renamed goes back to its old name if power is lost before that. Hence the order everywhere:
-// bytes, sync of the file, name, sync of the directory, and only then whatever relies on the name.
+// A name is durable only when its directory was synced after it was made: a file that was synced
+// and then renamed goes back to its old name if power is lost before that. Hence the order
+// everywhere: bytes, sync of the file, name, sync of the directory, and only then whatever relies
+// on the name.
 
 internal import Glibc
 

@@ -3,6 +3,7 @@ internal import Glibc
 /// An open directory of a store.
 ///
 /// Dropping the last reference closes it.
+///
 /// Thread safety: every method may be called from any thread.
 package final class StoreDirectory: Sendable {
     package enum Access: Sendable { case read, readWrite }

@@ -10,7 +10,8 @@ package struct WriteFailure: Error {
 
 /// An open file: short counts and interrupted calls end here.
 ///
-/// Dropping the last reference closes a file that was not closed; only ``close()`` reports an error.
+/// Dropping the last reference closes a file that was not closed, and reports no error.
+///
 /// Thread safety: every method may be called from any thread, but none during or after `close`.
 package final class StoreFile: Sendable {
     /// The name in errors, relative to the store's directory.
@@ -32,8 +33,8 @@ package final class StoreFile: Sendable {
 
     /// Writes all the bytes, or says how many.
     ///
-    /// When it throws, bytes behind `bytesWritten` may have been written too, in any pattern, except
-    /// when the code is `noSpace`: then there are none.
+    /// When it throws, bytes behind `bytesWritten` may have been written too, in any pattern,
+    /// except when the code is `noSpace`: then there are none.
     package func writeFully(
         _ bytes: UnsafeRawBufferPointer,
         at offset: UInt64
@@ -69,7 +70,7 @@ package final class StoreFile: Sendable {
         at offset: UInt64
     ) throws(EngineError) -> Int {
         var done = 0
-        // Media errors can be transient, hence one more attempt; absence is never concluded from one.
+        // Media errors can be transient, hence one more attempt.
         var mayRetry = true
         while done < bytes.count {
             let rest = UnsafeMutableRawBufferPointer(rebasing: bytes[done...])
@@ -91,6 +92,8 @@ package final class StoreFile: Sendable {
     }
 
     /// Reads `count` bytes, and returns fewer only at the end of the file.
+    ///
+    /// Allocates `count` bytes first: a count that comes from a file is to be checked before.
     package func read(count: Int, at offset: UInt64) throws(EngineError) -> [UInt8] {
         var result: Result<Void, EngineError> = .success(())
         let bytes = [UInt8](unsafeUninitializedCapacity: count) { buffer, initializedCount in
@@ -110,8 +113,9 @@ package final class StoreFile: Sendable {
 
     /// Makes the bytes and the size durable (fdatasync).
     ///
-    /// After an error the system may have dropped the bytes and call the file clean: a second sync
-    /// would succeed and prove nothing, so there is none. An interrupted one reported nothing yet.
+    /// After an error, `noSpace` too, the system may have dropped the bytes and call the file
+    /// clean: a second sync would succeed and prove nothing, so there is none. An interrupted sync
+    /// is another matter: it has not reported on the bytes yet.
     package func dataSync() throws(EngineError) {
         try call { () throws(IOFailure) in try fileSystem.dataSync(usable) }
     }

@@ -38,7 +38,7 @@ import Testing
         } throws: {
             ($0 as? EngineError)?.code == .locked
         }
-        #expect(readers.allSatisfy(\.isHeld))
+        #expect(readers.map(\.isHeld) == [true, true])
     }
 
     @Test func thePathDoesNotMatter() throws {

@@ -22,7 +22,7 @@ import Testing
 
         try file.writeFully(bytes, at: 100)
 
-        #expect(fileSystem.bytes(ofFile: "0000000001.log", 100..<5100, .cached) == bytes)
+        #expect(fileSystem.bytes(ofFile: "0000000001.log", .cached, in: 100..<5100) == bytes)
     }
 
     @Test func shortReadsAreContinued() throws {
