@@ -266,15 +266,14 @@ extension CommitPipeline {
         lock.release()
     }
 
-    /// Closes the files as they are; who waits learns nothing any more.
+    /// Refuses everything from now on and lets the log thread end. Nobody is inside: whoever writes
+    /// holds the engine. Who waits for a receipt learns nothing any more.
     func abandon() {
-        lock.acquire()
-        state.phase = .closing
-        while !state.isIdle { closeCondition.wait(lock) }
-        lock.release()
-        writer.abandon()
         finishClosing(failure: EngineError(.closed, "the engine was dropped without being closed"))
     }
+
+    /// Closes the log file as it is, once the log thread has ended.
+    func abandonFiles() { writer.abandon() }
 }
 
 extension Ticket {

@@ -116,6 +116,7 @@ final class EngineLifetime: Sendable {
         guard beginClosing() else { return }
         pipeline?.abandon()
         thread?.join()
+        pipeline?.abandonFiles()
         releaseLock()
     }
 

@@ -45,7 +45,7 @@ struct LogWatch {
         let size = history.size(ofFile: path, view) ?? 0
         if size < file.offset { file = File() }
         if file.header == nil {
-            let bytes = history.bytes(ofFile: path, 0..<UInt64(LogFormat.headerSize), view) ?? []
+            let bytes = history.bytes(ofFile: path, view, in: 0..<UInt64(LogFormat.headerSize)) ?? []
             file.header = bytes.withUnsafeBytes { try? LogFileHeader(decoding: $0, file: path) }
         }
         guard let header = file.header else { return }
@@ -61,7 +61,7 @@ struct LogWatch {
         _ history: borrowing SimulatedHistory
     ) -> (lastSequence: UInt64, end: UInt64)? {
         let range = offset..<offset + UInt64(FrameHeader.encodedSizeMax)
-        guard let bytes = history.bytes(ofFile: path, range, view) else { return nil }
+        guard let bytes = history.bytes(ofFile: path, view, in: range) else { return nil }
         var headerSize = 0
         let decoded = bytes.withUnsafeBytes {
             FrameHeader(
@@ -71,7 +71,7 @@ struct LogWatch {
         guard let frame = decoded else { return nil }
         let start = offset + UInt64(headerSize)
         let payload =
-            history.bytes(ofFile: path, start..<start + UInt64(frame.storedSize), view) ?? []
+            history.bytes(ofFile: path, view, in: start..<start + UInt64(frame.storedSize)) ?? []
         guard payload.count == frame.storedSize,
             payload.withUnsafeBytes({ Checksum.xxh3($0) }) == frame.payloadHash
         else { return nil }
