@@ -215,7 +215,7 @@ struct LogRecovery {
         let end: LogEnd
         /// Everything before this length was synced.
         let proven: UInt64
-        /// A restart frame at or before ``proven``.
+        /// A restart frame before ``proven``, or the first frame.
         let restart: UInt64
         /// The end of the torn bytes behind the last good frame; `nil` when there are none.
         let tornEnd: UInt64?
@@ -228,7 +228,7 @@ struct LogRecovery {
             if reader.frame?.flags.contains(.restart) == true { restarts.append(reader.frameOffset) }
         }
         let restart =
-            restarts.last { $0 <= reader.syncedThrough } ?? UInt64(LogFormat.headerSize)
+            restarts.last { $0 < reader.syncedThrough } ?? UInt64(LogFormat.headerSize)
         var tornEnd: UInt64?
         var input = FileInput(file: file.file, limit: file.size)
         if let last = try Self.lastNonZero(&input, from: reader.offset, to: file.size) {
