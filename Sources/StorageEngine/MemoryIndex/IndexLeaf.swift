@@ -1,0 +1,108 @@
+internal import Glibc
+internal import Synchronization
+
+/// Memory that one thread writes and others read at the same time.
+@inline(__always)
+func atomicWord(_ pointer: UnsafeMutableRawPointer) -> UnsafeMutablePointer<Atomic<UInt>> {
+    pointer.assumingMemoryBound(to: Atomic<UInt>.self)
+}
+
+/// A key and its versions. Never moves, never goes away before the index does.
+///
+///   leaf := 0 newest version (atomic) | 8 keySize u32 | 12 key
+struct IndexLeaf {
+    let base: UnsafeMutableRawPointer
+
+    static func size(keySize: Int) -> Int { (12 + keySize + 7) & ~7 }
+
+    /// Makes a leaf in memory of its ``size(keySize:)``.
+    static func make(
+        at base: UnsafeMutableRawPointer, key: UnsafeRawBufferPointer, newest: IndexVersion
+    ) -> IndexLeaf {
+        atomicWord(base).initialize(to: Atomic(UInt(bitPattern: newest.base)))
+        base.storeBytes(of: UInt32(key.count), toByteOffset: 8, as: UInt32.self)
+        _ = (base + 12).appending(key)
+        return IndexLeaf(base: base)
+    }
+
+    @inline(__always)
+    var key: UnsafeRawBufferPointer {
+        let size = Int(base.load(fromByteOffset: 8, as: UInt32.self))
+        return UnsafeRawBufferPointer(start: base + 12, count: size)
+    }
+
+    @inline(__always)
+    var newest: IndexVersion? {
+        IndexVersion(address: atomicWord(base).pointee.load(ordering: .acquiring))
+    }
+
+    func setNewest(_ version: IndexVersion) {
+        atomicWord(base).pointee.store(UInt(bitPattern: version.base), ordering: .releasing)
+    }
+
+    /// The newest version at or below a sequence.
+    @inline(__always)
+    func version(at sequence: UInt64) -> IndexVersion? {
+        var version = newest
+        while let found = version, found.sequence > sequence { version = found.next }
+        return version
+    }
+}
+
+/// A value of a key, or its tombstone, as of a sequence.
+///
+///   version := 0 older version (atomic) | 8 sequence u64 | 16 valueSize u32 | 20 flags u8 | 24 value
+///
+/// The flags leave room for versions with stamp and origin, and with an expiry.
+struct IndexVersion {
+    let base: UnsafeMutableRawPointer
+
+    static let tombstone: UInt8 = 1
+
+    static func size(valueSize: Int) -> Int { (24 + valueSize + 7) & ~7 }
+
+    /// Makes a version in memory of its ``size(valueSize:)``.
+    static func make(
+        at base: UnsafeMutableRawPointer, sequence: UInt64, flags: UInt8,
+        value: UnsafeRawBufferPointer, older: IndexVersion?
+    ) -> IndexVersion {
+        atomicWord(base).initialize(to: Atomic(older.map { UInt(bitPattern: $0.base) } ?? 0))
+        base.storeBytes(of: sequence, toByteOffset: 8, as: UInt64.self)
+        base.storeBytes(of: UInt32(value.count), toByteOffset: 16, as: UInt32.self)
+        base.storeBytes(of: flags, toByteOffset: 20, as: UInt8.self)
+        _ = (base + 24).appending(value)
+        return IndexVersion(base: base)
+    }
+
+    init(base: UnsafeMutableRawPointer) { self.base = base }
+
+    @inline(__always)
+    init?(address: UInt) {
+        guard let base = UnsafeMutableRawPointer(bitPattern: address) else { return nil }
+        self.base = base
+    }
+
+    @inline(__always)
+    var sequence: UInt64 { base.load(fromByteOffset: 8, as: UInt64.self) }
+    @inline(__always)
+    var isTombstone: Bool { base.load(fromByteOffset: 20, as: UInt8.self) & Self.tombstone != 0 }
+
+    @inline(__always)
+    var value: UnsafeRawBufferPointer {
+        let size = Int(base.load(fromByteOffset: 16, as: UInt32.self))
+        return UnsafeRawBufferPointer(start: base + 24, count: size)
+    }
+
+    /// Bytes of the arena that the version takes.
+    var size: Int { Self.size(valueSize: value.count) }
+
+    @inline(__always)
+    var next: IndexVersion? {
+        IndexVersion(address: atomicWord(base).pointee.load(ordering: .acquiring))
+    }
+
+    func setNext(_ version: IndexVersion?) {
+        let address = version.map { UInt(bitPattern: $0.base) } ?? 0
+        atomicWord(base).pointee.store(address, ordering: .releasing)
+    }
+}

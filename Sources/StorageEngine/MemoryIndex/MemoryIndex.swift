@@ -1,0 +1,310 @@
+internal import Glibc
+internal import Synchronization
+
+// The memory index: an adaptive radix tree (Leis, Kemper, Neumann 2013) with versions.
+//
+// Inner nodes branch on one byte of the key and come in four sizes. Paths are compressed: a node says
+// which byte it branches on, and bytes that all keys below it share are not looked at on the way down.
+// The leaf has the whole key, which is compared there, once. So a lookup touches a node for each byte
+// that tells keys apart, then one leaf with the newest version beside it.
+//
+// An insert looks the key up. Where it ends, it compares with the key of a leaf from there; the first
+// byte that differs says where the new key branches off: in a node that branches on that byte, or in a
+// new one put above the first node on the path that branches later.
+//
+// (1) One thread inserts at a time. Readers take no lock: each change becomes visible by one store.
+// (2) A node that is full is replaced by a larger copy. Readers in the old one find all that was there
+//     before; what came later is newer than what they may see.
+// (3) Leaves never move. The versions of a key are a list, the newest first.
+// (4) Memory is taken from an arena and freed with the index.
+// (5) Nothing recurses; keys are compared as unsigned bytes, a prefix before its extensions.
+
+/// Keys in order, each with its versions by sequence.
+///
+/// Thread safety: one thread at a time may insert; everything else may be called from any thread.
+final class MemoryIndex: @unchecked Sendable {
+    /// What inserts must leave for readers.
+    struct Retention: Sendable {
+        /// Every version at or below it is published; the newest such one is kept.
+        let visible: UInt64
+        /// The sequences of snapshots, ascending, none above ``visible``; what each sees is kept.
+        let registered: [UInt64]
+    }
+
+    /// What a lookup found.
+    struct Found {
+        /// The newest version at or below the sequence asked for.
+        let version: IndexVersion?
+        /// Whether the key has newer versions.
+        let sawNewer: Bool
+    }
+
+    static let tombstone = IndexVersion.tombstone
+
+    private let arena = Arena()
+    /// The reference to the root (atomic).
+    private let root: UnsafeMutableRawPointer
+    private let keys = Atomic<Int>(0)
+    private let versions = Atomic<Int>(0)
+    private let unlinked = Atomic<Int>(0)
+
+    init() {
+        root = .allocate(byteCount: 8, alignment: 8)
+        atomicWord(root).initialize(to: Atomic(0))
+    }
+
+    deinit { root.deallocate() }
+
+    /// Bytes taken from the system.
+    var byteCount: Int { arena.byteCount }
+    /// Bytes in use, those of ``unlinkedBytes`` included.
+    var usedBytes: Int { arena.usedBytes }
+    var keyCount: Int { keys.load(ordering: .relaxed) }
+    /// Versions that lookups can still find.
+    var versionCount: Int { versions.load(ordering: .relaxed) }
+    /// Bytes of versions that no reader can see any more; they are freed with the index.
+    var unlinkedBytes: Int { unlinked.load(ordering: .relaxed) }
+
+    @inline(__always)
+    var rootReference: IndexReference {
+        IndexReference(word: atomicWord(root).pointee.load(ordering: .acquiring))
+    }
+
+    // MARK: - Lookup
+
+    /// Finds the newest version of a key at or below a sequence.
+    func find(_ key: UnsafeRawBufferPointer, at sequence: UInt64) -> Found {
+        guard let leaf = leaf(key), let newest = leaf.newest else {
+            return Found(version: nil, sawNewer: false)
+        }
+        return Found(
+            version: leaf.version(at: sequence), sawNewer: newest.sequence > sequence)
+    }
+
+    /// The leaf of a key.
+    @inline(__always)
+    private func leaf(_ key: UnsafeRawBufferPointer) -> IndexLeaf? {
+        var reference = rootReference
+        while !reference.isNone {
+            if let leaf = reference.leaf { return leaf.key.isEqual(to: key) ? leaf : nil }
+            let node = reference.node
+            let branch = node.branch
+            guard branch < key.count else {
+                reference = branch == key.count ? node.end : .none
+                continue
+            }
+            reference = node.child(key[branch])
+        }
+        return nil
+    }
+
+    // MARK: - Insert
+
+    /// Where a search for a key ended, and where the key differs from those there.
+    private struct Place {
+        /// The slot that holds ``reference`` (atomic).
+        var slot: UnsafeMutableRawPointer
+        var reference: IndexReference
+        /// A leaf from there.
+        var leaf: IndexLeaf
+        /// How many leading bytes the key has in common with the leaf's.
+        var common: Int
+    }
+
+    /// Puts a version of a key in front of those it has.
+    ///
+    /// A key gets ascending sequences. The bytes are copied.
+    func insert(
+        key: UnsafeRawBufferPointer, value: UnsafeRawBufferPointer, flags: UInt8, sequence: UInt64,
+        retention: Retention
+    ) {
+        add(1, to: versions)
+        guard var place = search(key) else {
+            let leaf = makeLeaf(key, value, flags, sequence)
+            return setReference(IndexReference(leaf), at: root)
+        }
+        if place.common == key.count, place.leaf.key.count == key.count {
+            return update(
+                place.leaf, value: value, flags: flags, sequence: sequence, retention: retention)
+        }
+        let leaf = makeLeaf(key, value, flags, sequence)
+        if !isBranchPoint(place) { place = searchBranch(key, place) }
+        if place.reference.leaf == nil, place.reference.node.branch == place.common {
+            addChild(leaf, at: place)
+        } else {
+            split(leaf, at: place)
+        }
+    }
+
+    private func add(_ count: Int, to counter: borrowing Atomic<Int>) {
+        counter.store(counter.load(ordering: .relaxed) + count, ordering: .relaxed)
+    }
+
+    private func setReference(_ reference: IndexReference, at slot: UnsafeMutableRawPointer) {
+        atomicWord(slot).pointee.store(reference.word, ordering: .releasing)
+    }
+
+    /// A new leaf with its first version right behind it.
+    private func makeLeaf(
+        _ key: UnsafeRawBufferPointer, _ value: UnsafeRawBufferPointer, _ flags: UInt8,
+        _ sequence: UInt64
+    ) -> IndexLeaf {
+        add(1, to: keys)
+        let leafSize = IndexLeaf.size(keySize: key.count)
+        let memory = arena.allocate(leafSize + IndexVersion.size(valueSize: value.count))
+        let version = IndexVersion.make(
+            at: memory + leafSize, sequence: sequence, flags: flags, value: value, older: nil)
+        return IndexLeaf.make(at: memory, key: key, newest: version)
+    }
+
+    /// Follows the bytes of a key as far as they go; `nil` when the index is empty.
+    private func search(_ key: UnsafeRawBufferPointer) -> Place? {
+        var slot = root
+        var reference = rootReference
+        guard !reference.isNone else { return nil }
+        while true {
+            if let leaf = reference.leaf { return place(slot, reference, leaf, key) }
+            let node = reference.node
+            let branch = node.branch
+            guard branch < key.count else {
+                let leaf = branch == key.count ? node.end.leaf : nil
+                return place(slot, reference, leaf ?? node.sample, key)
+            }
+            guard let offset = node.childOffset(key[branch]) else {
+                return place(slot, reference, node.sample, key)
+            }
+            slot = node.base + offset
+            reference = node.child(at: offset)
+        }
+    }
+
+    @inline(__always)
+    private func place(
+        _ slot: UnsafeMutableRawPointer, _ reference: IndexReference, _ leaf: IndexLeaf,
+        _ key: UnsafeRawBufferPointer
+    ) -> Place {
+        Place(slot: slot, reference: reference, leaf: leaf, common: key.commonCount(leaf.key))
+    }
+
+    /// Whether a new key branches off right where the search ended: in that node, or just above it when
+    /// nothing on the way branches later.
+    private func isBranchPoint(_ place: Place) -> Bool {
+        place.reference.leaf == nil && place.reference.node.branch == place.common
+    }
+
+    /// Finds the first reference on a key's path that branches at or behind the common bytes.
+    private func searchBranch(_ key: UnsafeRawBufferPointer, _ ended: Place) -> Place {
+        var place = ended
+        place.slot = root
+        place.reference = rootReference
+        while place.reference.leaf == nil {
+            let node = place.reference.node
+            let branch = node.branch
+            guard branch < ended.common, let offset = node.childOffset(key[branch]) else { break }
+            place.slot = node.base + offset
+            place.reference = node.child(at: offset)
+        }
+        return place
+    }
+
+    /// Adds a leaf to a node that branches where its key differs.
+    private func addChild(_ leaf: IndexLeaf, at place: Place) {
+        let node = place.reference.node
+        let key = leaf.key
+        guard place.common < key.count else { return node.setEnd(leaf) }
+        guard node.isFull else { return node.add(key[place.common], IndexReference(leaf)) }
+        let larger = makeNode(node.grownKind, branch: node.branch, sample: node.sample)
+        node.copy(to: larger)
+        larger.add(key[place.common], IndexReference(leaf))
+        setReference(IndexReference(larger), at: place.slot)
+    }
+
+    /// Puts a new node above what is at a place, with that and a leaf as its children.
+    private func split(_ leaf: IndexLeaf, at place: Place) {
+        let node = makeNode(.node4, branch: place.common, sample: leaf)
+        add(leaf, IndexReference(leaf), to: node)
+        add(place.leaf, place.reference, to: node)
+        setReference(IndexReference(node), at: place.slot)
+    }
+
+    /// Adds what is below a reference, by the key of a leaf from there.
+    private func add(_ leaf: IndexLeaf, _ reference: IndexReference, to node: IndexNode) {
+        let key = leaf.key
+        if key.count == node.branch {
+            node.setEnd(leaf)
+        } else {
+            node.add(key[node.branch], reference)
+        }
+    }
+
+    private func makeNode(
+        _ kind: IndexReference.Kind, branch: Int, sample: IndexLeaf
+    ) -> IndexNode {
+        IndexNode.make(at: arena.allocate(IndexNode.size(kind)), kind, branch: branch, sample: sample)
+    }
+
+    // MARK: - Versions
+
+    private func update(
+        _ leaf: IndexLeaf, value: UnsafeRawBufferPointer, flags: UInt8, sequence: UInt64,
+        retention: Retention
+    ) {
+        let older = leaf.newest
+        precondition(older.map { $0.sequence < sequence } ?? true)
+        let version = IndexVersion.make(
+            at: arena.allocate(IndexVersion.size(valueSize: value.count)), sequence: sequence,
+            flags: flags, value: value, older: older)
+        leaf.setNewest(version)
+        unlink(behind: version, retention)
+    }
+
+    /// Takes out of a key's list what no reader can see: not newer than what is published, nor the
+    /// newest at or below that or a registered sequence. Readers that stand on it walk on from it.
+    private func unlink(behind newest: IndexVersion, _ retention: Retention) {
+        var last = newest
+        var bound = retention.visible
+        var registered = retention.registered[...]
+        var isDone = false
+        while let version = last.next {
+            if isDone {
+                drop(version)
+                last.setNext(version.next)
+                continue
+            }
+            guard version.sequence <= bound else {
+                // Not yet published, or between two sequences that are read.
+                if version.sequence > retention.visible {
+                    last = version
+                } else {
+                    drop(version)
+                    last.setNext(version.next)
+                }
+                continue
+            }
+            last = version
+            while let next = registered.last, next >= version.sequence { registered.removeLast() }
+            if let next = registered.last { bound = next } else { isDone = true }
+        }
+    }
+
+    private func drop(_ version: IndexVersion) {
+        add(-1, to: versions)
+        add(version.size, to: unlinked)
+    }
+}
+
+extension UnsafeRawBufferPointer {
+    /// How many leading bytes are the same.
+    func commonCount(_ other: UnsafeRawBufferPointer) -> Int {
+        let limit = Swift.min(count, other.count)
+        var index = 0
+        while index + 8 <= limit {
+            let left = loadUnaligned(fromByteOffset: index, as: UInt64.self).littleEndian
+            let right = other.loadUnaligned(fromByteOffset: index, as: UInt64.self).littleEndian
+            if left != right { return index + (left ^ right).trailingZeroBitCount / 8 }
+            index += 8
+        }
+        while index < limit, self[index] == other[index] { index += 1 }
+        return index
+    }
+}
