@@ -1,1 +1,10 @@
-@main struct Main { static func main() {} }
+internal import Glibc
+
+@main
+enum Main {
+    static func main() {
+        let code = runTool(EngineBench.self)
+        TemporaryDirectory.removeAll()
+        exit(code.rawValue)
+    }
+}
