@@ -60,7 +60,8 @@ struct Session {
         if settings.warmup > 0 {
             let limit = Limit(
                 duration: Clock.nanoseconds(seconds: settings.warmup),
-                rate: settings.rate
+                rate: settings.rate,
+                label: "warm-up"
             )
             let context = context(engine, ack, round: Self.warmupRound)
             _ = try benchmark.run(crew, limit, context)
@@ -70,7 +71,7 @@ struct Session {
         let tally =
             benchmark == .fillsync && settings.syncProbe
             ? try runInTurns(crew, engine)
-            : try benchmark.run(crew, limit(of: benchmark), context(engine, ack))
+            : try benchmark.run(crew, limit(of: benchmark, crew), context(engine, ack))
         let log = benchmark.writes ? try use(of: engine, since: before) : nil
         try report(
             Figures(
@@ -99,14 +100,20 @@ struct Session {
         )
     }
 
-    private func limit(of benchmark: Benchmark) -> Limit {
+    private func limit(of benchmark: Benchmark, _ crew: Crew) -> Limit {
+        let label = "\(benchmark.rawValue) \(crew.label)"
         if let seconds = settings.duration {
-            return Limit(duration: Clock.nanoseconds(seconds: seconds), rate: settings.rate)
+            return Limit(
+                duration: Clock.nanoseconds(seconds: seconds),
+                rate: settings.rate,
+                label: label
+            )
         }
         let count = benchmark.writes ? settings.num : settings.reads
         return Limit(
             operations: benchmark == .fillsync ? max(1, count / 1000) : count,
-            rate: settings.rate
+            rate: settings.rate,
+            label: label
         )
     }
 
@@ -169,7 +176,7 @@ struct Session {
         var puts = Tally()
         for round in 0..<Self.roundCount {
             let probed = try probe.run(count)
-            let limit = Limit(operations: perWorker, rate: settings.rate)
+            let limit = Limit(operations: perWorker, rate: settings.rate, label: "fillsync")
             let written = try Benchmark.fillsync.run(
                 crew,
                 limit,

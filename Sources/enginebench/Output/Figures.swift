@@ -43,8 +43,7 @@ struct Figures: Sendable {
     /// Names the row in a chart.
     var label: String {
         let point = ack.map { " " + $0.name } ?? ""
-        let workers = crew.map { " \($0.count) \($0.memberName)" } ?? ""
-        return benchmark + point + workers
+        return benchmark + point + (crew.map { " " + $0.label } ?? "")
     }
 
     private var latency: JSON {

@@ -7,7 +7,8 @@ enum TextTable {
     ]
     private static let leftCount = 3
 
-    static var title: String { line(columns.map(\.title)) }
+    static let titles = columns.map(\.title)
+    static var title: String { line(titles) }
 
     static func row(_ figures: Figures) -> String {
         line(cells(figures))
@@ -20,7 +21,7 @@ enum TextTable {
             + "\(comparison.operationsPerRound), in turns)"
     }
 
-    private static func cells(_ figures: Figures) -> [String] {
+    static func cells(_ figures: Figures) -> [String] {
         let workers = figures.crew.map { crew in
             if case .tasks(let count) = crew { "\(count) tasks" } else { "\(crew.count)" }
         }

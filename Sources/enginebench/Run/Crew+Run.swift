@@ -7,6 +7,16 @@ struct Limit: Sendable {
     var duration: UInt64 = .max / 2
     /// Operations a second, by all workers together; `nil` when the next follows the last.
     var rate: Double?
+    /// Names the round on a terminal.
+    var label = ""
+}
+
+/// What the workers of a round share.
+private struct Round: Sendable {
+    let limit: Limit
+    let gate: StartGate
+    let workerCount: Int
+    let progress: Progress?
 }
 
 /// What one worker leaves behind; read when it has ended.
@@ -21,11 +31,17 @@ extension Crew {
         _ limit: Limit,
         making make: @escaping @Sendable (Int) throws -> J
     ) throws -> Tally {
-        let gate = StartGate(count: count)
+        let round = Round(
+            limit: limit,
+            gate: StartGate(count: count),
+            workerCount: count,
+            progress: Progress(limit.label, limit, workerCount: count)
+        )
+        defer { round.progress?.end() }
         let outcomes = (0..<count).map { _ in Outcome() }
         switch self {
-        case .threads: Self.runThreads(outcomes, gate, limit, making: make)
-        case .tasks: Self.runTasks(outcomes, gate, limit, making: make)
+        case .threads: Self.runThreads(outcomes, round, making: make)
+        case .tasks: Self.runTasks(outcomes, round, making: make)
         }
         var total = Tally()
         for outcome in outcomes {
@@ -37,8 +53,7 @@ extension Crew {
 
     private static func runThreads<J: Job & ~Copyable>(
         _ outcomes: [Outcome],
-        _ gate: StartGate,
-        _ limit: Limit,
+        _ round: Round,
         making make: @escaping @Sendable (Int) throws -> J
     ) {
         let threads = outcomes.enumerated().map { worker, outcome in
@@ -46,9 +61,9 @@ extension Crew {
                 do {
                     // Whoever has no job arrives all the same: the others wait for all.
                     let made = Result { try make(worker) }
-                    let start = gate.arrive()
+                    let start = round.gate.arrive()
                     var job = try made.get()
-                    let shift = Shift(limit, start: start, worker: worker, of: outcomes.count)
+                    let shift = Shift(round, start: start, worker: worker)
                     try shift.run(&job, into: &outcome.tally)
                 } catch {
                     outcome.failure = error
@@ -61,8 +76,7 @@ extension Crew {
     /// Blocks the calling thread, which no task needs.
     private static func runTasks<J: Job & ~Copyable>(
         _ outcomes: [Outcome],
-        _ gate: StartGate,
-        _ limit: Limit,
+        _ round: Round,
         making make: @escaping @Sendable (Int) throws -> J
     ) {
         let done = Countdown(outcomes.count)
@@ -70,9 +84,9 @@ extension Crew {
             Task.detached {
                 do {
                     let made = Result { try make(worker) }
-                    let start = await gate.arrive()
+                    let start = await round.gate.arrive()
                     var job = try made.get()
-                    let shift = Shift(limit, start: start, worker: worker, of: outcomes.count)
+                    let shift = Shift(round, start: start, worker: worker)
                     outcome.tally = try await shift.runAsync(&job)
                 } catch {
                     outcome.failure = error
@@ -112,12 +126,16 @@ private struct Shift: Sendable {
     private let start: UInt64
     private let deadline: UInt64
     private let pace: Pace?
+    private let progress: Progress?
 
-    init(_ limit: Limit, start: UInt64, worker: Int, of workerCount: Int) {
-        operations = limit.operations
+    init(_ round: Round, start: UInt64, worker: Int) {
+        operations = round.limit.operations
         self.start = start
-        deadline = start + limit.duration
-        pace = limit.rate.map { Pace(rate: $0, start: start, worker: worker, of: workerCount) }
+        deadline = start + round.limit.duration
+        progress = round.progress
+        pace = round.limit.rate.map { rate in
+            Pace(rate: rate, start: start, worker: worker, of: round.workerCount)
+        }
     }
 
     /// The end of an operation is the start of the next, so that the clock is read once for each.
@@ -134,9 +152,15 @@ private struct Shift: Sendable {
             let now = Clock.now
             tally.record(step, nanoseconds: now - last)
             last = now
+            if let progress { note(tally, step, progress) }
         }
         tally.elapsed = last - start
         result = tally
+    }
+
+    private func note(_ tally: Tally, _ step: Step, _ progress: Progress) {
+        guard tally.latencies.count % UInt64(Progress.stride) == 0 else { return }
+        progress.note(Progress.stride * step.operations)
     }
 
     func runAsync<J: Job & ~Copyable>(_ job: inout J) async throws -> Tally {
@@ -149,6 +173,7 @@ private struct Shift: Sendable {
             let now = Clock.now
             tally.record(step, nanoseconds: now - last)
             last = now
+            if let progress { note(tally, step, progress) }
         }
         tally.elapsed = last - start
         return tally

@@ -1,4 +1,5 @@
 internal import Glibc
+internal import StorageEngine
 
 /// Directories, as paths: what of them is there, made and removed.
 enum Directory {
@@ -43,8 +44,25 @@ enum Directory {
 
 /// Temporary directories of this process, which go when it ends, also by a signal.
 enum TemporaryDirectory {
-    /// Only the main thread makes one, before anything else runs.
-    nonisolated(unsafe) private static var made: [String] = []
+    private static let made = Made()
+
+    /// The paths of those made.
+    ///
+    /// Thread safety: every method may be called from any thread.
+    private final class Made: @unchecked Sendable {
+        private let lock = Lock()
+        private var paths: [String] = []
+
+        func add(_ path: String) { lock.with { paths.append(path) } }
+
+        func takeAll() -> [String] {
+            lock.with {
+                let all = paths
+                paths = []
+                return all
+            }
+        }
+    }
 
     static func make() throws -> String {
         let parent = parent
@@ -53,7 +71,7 @@ enum TemporaryDirectory {
             throw ToolError.system("making a temporary directory in \(parent)", errno: errno)
         }
         let path = String(decoding: template.dropLast().map(UInt8.init(bitPattern:)), as: UTF8.self)
-        unsafe made.append(path)
+        made.add(path)
         return path
     }
 
@@ -68,13 +86,19 @@ enum TemporaryDirectory {
 
     /// What cannot be removed is named on standard error.
     static func removeAll() {
-        for path in unsafe made {
+        for path in made.takeAll() where !remove(path) {
+            ToolOutput.complain("warning: \(path) could not be removed")
+        }
+    }
+
+    /// Tries again a few times: an engine that still runs may be making files.
+    private static func remove(_ path: String) -> Bool {
+        for _ in 0..<10 {
             do {
                 try Directory.remove(path)
-            } catch {
-                ToolOutput.complain("warning: \(path) could not be removed")
-            }
+                return true
+            } catch {}
         }
-        unsafe made = []
+        return false
     }
 }

@@ -6,8 +6,7 @@ struct FileSystemType: Equatable, Sendable {
 
     init(of path: String) { magic = unsafe csystem_file_system_type(path) }
 
-    /// - Parameters:
-    ///   - orParent: Takes the directory that is to hold the path, when the path is not there yet.
+    /// With `orParent`, a path that is not there yet stands for the directory that is to hold it.
     init(of path: String, orParent: Bool) {
         self.init(of: path)
         guard magic < 0, orParent else { return }

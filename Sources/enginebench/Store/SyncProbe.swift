@@ -12,8 +12,7 @@ final class SyncProbe {
     private let frame: [UInt8]
     private var offset = firstOffset
 
-    /// - Parameters:
-    ///   - frameSize: How many bytes are written at once.
+    /// Makes the probe's file, and reserves its space.
     init(in directory: String, frameSize: Int, seed: UInt64) throws {
         var random = SplitMix64(seed: seed, worker: -2)
         frame = (0..<frameSize).map { _ in UInt8(truncatingIfNeeded: random.next()) }

@@ -38,6 +38,9 @@ enum Crew: Hashable, Sendable {
         }
     }
 
+    /// As "8 threads".
+    var label: String { "\(count) \(count == 1 ? String(memberName.dropLast()) : memberName)" }
+
     /// The member of a row that says how many there are.
     var memberName: String {
         switch self {

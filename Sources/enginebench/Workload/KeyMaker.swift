@@ -9,8 +9,7 @@ struct KeyMaker: Sendable {
     private var following: UInt64 = 0
     private var random: SplitMix64
 
-    /// - Parameters:
-    ///   - suffix: What follows the number; with one, no key was ever written.
+    /// A suffix follows the number; no key with one was ever written.
     init(size: Int, count keyCount: Int, random: SplitMix64, suffix: [UInt8] = []) {
         bytes = [UInt8](repeating: UInt8(ascii: "0"), count: size) + suffix
         self.keyCount = UInt64(keyCount)

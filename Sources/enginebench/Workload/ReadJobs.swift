@@ -7,8 +7,7 @@ struct ReadJob: Job {
     private let engine: Engine
     private var keys: KeyMaker
 
-    /// - Parameters:
-    ///   - suffix: Makes keys that are not there.
+    /// A suffix makes keys that are not there.
     init(_ context: JobContext, suffix: [UInt8] = [], worker: Int) {
         engine = context.engine
         keys = context.keys(worker, suffix: suffix)
