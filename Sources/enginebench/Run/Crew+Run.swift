@@ -142,7 +142,7 @@ private struct Shift: Sendable {
     func run<J: Job & ~Copyable>(
         _ job: inout J,
         into result: inout Tally
-    ) throws(EngineError) {
+    ) throws {
         var tally = Tally()
         var last = Clock.now
         while tally.operations < operations, last < deadline {

@@ -2,7 +2,9 @@ internal import CSystem
 internal import Glibc
 
 /// The least that a durable write can cost: bytes written to a file reserved ahead, and synced.
-final class SyncProbe {
+///
+/// Thread safety: one thread at a time.
+final class SyncProbe: @unchecked Sendable {
     private static let fileSize: Int64 = 64 << 20
     /// The log's first frame begins here, too.
     private static let firstOffset: Int64 = 4096
@@ -35,22 +37,14 @@ final class SyncProbe {
 
     var frameSize: Int { frame.count }
 
-    /// Writes and syncs so many times.
+    /// Writes and syncs so many times, on a thread of its own, as the puts it is compared with.
     func run(_ count: Int) throws -> Tally {
-        var tally = Tally()
-        let start = Clock.now
-        var last = start
-        for _ in 0..<count {
-            try write()
-            let now = Clock.now
-            tally.record(Step(operations: 1, bytes: frame.count), nanoseconds: now - last)
-            last = now
+        try Crew.threads(1).run(Limit(operations: count, label: "syncprobe")) { _ in
+            ProbeJob(probe: self)
         }
-        tally.elapsed = last - start
-        return tally
     }
 
-    private func write() throws {
+    fileprivate func write() throws -> Step {
         if offset + Int64(frame.count) > Self.fileSize { offset = Self.firstOffset }
         let written = unsafe frame.withUnsafeBytes { bytes in
             unsafe pwrite(descriptor, bytes.baseAddress, bytes.count, Int(offset))
@@ -62,5 +56,12 @@ final class SyncProbe {
             throw ToolError.system("syncing \(path)", errno: errno)
         }
         offset += Int64(frame.count)
+        return Step(operations: 1, bytes: frame.count)
     }
+}
+
+private struct ProbeJob: Job {
+    let probe: SyncProbe
+
+    mutating func step() throws -> Step { try probe.write() }
 }

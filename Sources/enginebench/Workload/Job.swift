@@ -11,7 +11,7 @@ struct Step {
 /// The work of one thread or task, a step of it at a time.
 protocol Job: ~Copyable, SendableMetatype {
     /// Does one step; may block the thread.
-    mutating func step() throws(EngineError) -> Step
+    mutating func step() throws -> Step
     /// Does one step; suspends where the engine offers that.
     mutating func stepAsync() async throws -> Step
 }
