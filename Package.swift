@@ -80,6 +80,8 @@ let package = Package(
             name: "StorageEngineTests",
             dependencies: ["StorageEngine", "StorageEngineTestSupport", "StorageEngineFoundation"],
             swiftSettings: engineSettings),
+        .testTarget(
+            name: "BenchTests", dependencies: ["enginebench"], swiftSettings: features),
     ],
     swiftLanguageModes: [.v6]
 )

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <sys/file.h>
+#include <sys/vfs.h>
 
 int csystem_allocate(int fd, int64_t offset, int64_t length) {
     return fallocate(fd, 0, offset, length) == 0 ? 0 : errno;
@@ -25,4 +26,9 @@ int csystem_openat(int directory, const char *path, int flags, unsigned mode) {
 
 void csystem_black_hole(const void *pointer) {
     __asm__ volatile("" : : "r"(pointer) : "memory");
+}
+
+int64_t csystem_file_system_type(const char *path) {
+    struct statfs system;
+    return statfs(path, &system) == 0 ? (int64_t)system.f_type : -1;
 }

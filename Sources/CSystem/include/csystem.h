@@ -19,6 +19,9 @@ int csystem_lock(int fd, int exclusive);
 /// openat(2) with a mode argument. Returns the descriptor, or minus the errno.
 int csystem_openat(int directory, const char *path, int flags, unsigned mode);
 
+/// The magic number of the file system that holds a path (statfs(2)), -1 when that fails.
+int64_t csystem_file_system_type(const char *path);
+
 /// Keeps a benchmark's result alive.
 void csystem_black_hole(const void *pointer);
 

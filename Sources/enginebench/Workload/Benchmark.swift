@@ -1,0 +1,66 @@
+internal import StorageEngine
+
+/// What can be measured, by db_bench's names.
+enum Benchmark: String, CaseIterable, Sendable {
+    /// One random key a write: the rows of the ack-point matrix.
+    case put
+    case fillseq, fillrandom, fillbatch, fillsync
+    case overwrite, deleterandom
+    case readrandom, readmissing, readseq, readreverse, seekrandom
+
+    /// Whether the row starts with an empty database.
+    var startsEmpty: Bool {
+        switch self {
+        case .put, .fillseq, .fillrandom, .fillbatch, .fillsync: true
+        default: false
+        }
+    }
+
+    var writes: Bool { startsEmpty || self == .overwrite || self == .deleterandom }
+
+    /// The ack points of the benchmark's rows: those asked for, unless it has one of its own.
+    func ackPoints(_ asked: [AckPoint]) -> [AckPoint?] {
+        guard writes else { return [nil] }
+        return self == .fillsync ? [.disk] : asked
+    }
+
+    static let names = allCases.map(\.rawValue).joined(separator: " ")
+}
+
+/// Who runs a row: threads that call the blocking forms, or tasks that call the suspending ones.
+enum Crew: Hashable, Sendable {
+    case threads(Int)
+    case tasks(Int)
+
+    var count: Int {
+        switch self {
+        case .threads(let count), .tasks(let count): count
+        }
+    }
+
+    /// As "8 threads".
+    var label: String { "\(count) \(count == 1 ? String(memberName.dropLast()) : memberName)" }
+
+    /// The member of a row that says how many there are.
+    var memberName: String {
+        switch self {
+        case .threads: "threads"
+        case .tasks: "tasks"
+        }
+    }
+}
+
+extension AckPoint {
+    var name: String {
+        switch self {
+        case .memory: "memory"
+        case .wal: "wal"
+        case .disk: "disk"
+        }
+    }
+
+    init?(name: String) {
+        guard let point = Self.allCases.first(where: { $0.name == name }) else { return nil }
+        self = point
+    }
+}
