@@ -2,13 +2,13 @@
 
 extension CommitPipeline {
     /// Sequences a group, appends it when it must be, and publishes it.
-    func commit(_ group: CommitGroup) -> Completion {
+    func commit(_ commit: CommitGroup) -> Completion {
         sequencer.beginIfNeeded(starter: environment.entropy)
         let earlier = sequencer
         let bufferedCount = active.entries.count
-        sequence(group.tickets)
-        guard let context = group.append else {
-            publish(group.tickets)
+        sequence(group)
+        guard let context = commit.append else {
+            publish(group)
             return .committed(appended: false)
         }
         do throws(AppendFailure) {
@@ -16,11 +16,11 @@ extension CommitPipeline {
                 writing, active, syncedThrough: context.syncedThrough, epochs: sequencer.epochs)
         } catch {
             active.truncate(to: bufferedCount)
-            return fail(group, error, earlier: earlier)
+            return fail(error, room: commit.room, earlier: earlier)
         }
         writing.removeAll()
         active.removeAll()
-        publish(group.tickets)
+        publish(group)
         return .committed(appended: true)
     }
 
@@ -54,7 +54,7 @@ extension CommitPipeline {
 
     /// Fails a group whose append failed; its `.memory` writes go on without one when there is room.
     private func fail(
-        _ group: CommitGroup, _ failure: AppendFailure, earlier: Sequencer
+        _ failure: AppendFailure, room: Int, earlier: Sequencer
     ) -> Completion {
         let skipping: Bool
         let error: EngineError
@@ -64,10 +64,10 @@ extension CommitPipeline {
             (error, skipping) = (Self.indeterminate(cause), true)
         }
         sequencer.restore(earlier, skipping: skipping)
-        for ticket in group.tickets { ticket.outcome = .failed(error) }
+        for ticket in group { ticket.outcome = .failed(error) }
         if case .broken(let cause) = failure { return .broken(cause) }
-        var room = group.room
-        let kept = group.tickets.filter { ticket in
+        var room = room
+        let kept = group.filter { ticket in
             guard ticket.ack == .memory, ticket.size <= room else { return false }
             room -= ticket.size
             return true

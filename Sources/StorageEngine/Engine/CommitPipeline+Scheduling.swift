@@ -31,28 +31,37 @@ extension CommitPipeline {
             appends = appends || ticket.ack > .memory
             count += 1
         }
-        let tickets = Array(state.queue[..<count])
-        state.queue.removeFirst(count)
+        takeTickets(count)
         if size > room { appends = true }
         state.isCommitTaken = true
         if appends { state.isAppendTaken = true }
-        return .commit(
-            CommitGroup(tickets: tickets, append: appends ? state.appendContext : nil, room: room))
+        return .commit(CommitGroup(append: appends ? state.appendContext : nil, room: room))
+    }
+
+    /// Moves the first tickets of the queue to the group; both arrays keep their memory.
+    private func takeTickets(_ count: Int) {
+        precondition(group.isEmpty)
+        if count == state.queue.count {
+            swap(&group, &state.queue)
+        } else {
+            group.append(contentsOf: state.queue[..<count])
+            state.queue.removeFirst(count)
+        }
     }
 
     /// While somebody else appends, writes that need no append go on into the buffer.
     private func takeMemoryOnly(room: Int) -> Work? {
+        precondition(group.isEmpty)
         var left = room
-        var tickets: [Ticket] = []
         state.queue.removeAll { ticket in
             guard ticket.ack == .memory, ticket.size <= left else { return false }
             left -= ticket.size
-            tickets.append(ticket)
+            group.append(ticket)
             return true
         }
-        guard !tickets.isEmpty else { return nil }
+        guard !group.isEmpty else { return nil }
         state.isCommitTaken = true
-        return .commit(CommitGroup(tickets: tickets, append: nil, room: room))
+        return .commit(CommitGroup(append: nil, room: room))
     }
 
     /// Takes the writing-out of the log buffer, `nil` when it is empty or busy.
@@ -86,7 +95,7 @@ extension CommitPipeline {
     func finish(_ work: Work, _ completion: Completion) {
         if case .broken(let cause) = completion { poison(cause) }
         switch work {
-        case .commit(let group): finish(group, completion)
+        case .commit(let commit): finish(commit, completion)
         case .flush(_, let holdsCommit): finishFlush(completion, holdsCommit: holdsCommit)
         case .sync(let target): finish(target, completion)
         case .rotate(_, let next): finishRotation(completion, next: next)
@@ -97,22 +106,23 @@ extension CommitPipeline {
         dispatch()
     }
 
-    private func finish(_ group: CommitGroup, _ completion: Completion) {
+    private func finish(_ commit: CommitGroup, _ completion: Completion) {
         state.isCommitTaken = false
-        if group.append != nil { state.isAppendTaken = false }
+        if commit.append != nil { state.isAppendTaken = false }
         state.lastSequence = sequencer.lastSequence
         if state.epochs.count != sequencer.epochs.count { state.epochs = sequencer.epochs }
         if case .committed(appended: true) = completion {
             noteAppended(through: state.lastSequence)
             clearBuffer()
         } else {
-            noteBuffered(group)
+            noteBuffered()
         }
-        for ticket in group.tickets { settle(ticket) }
+        for ticket in group { settle(ticket) }
+        group.removeAll(keepingCapacity: true)
     }
 
-    private func noteBuffered(_ group: CommitGroup) {
-        for ticket in group.tickets {
+    private func noteBuffered() {
+        for ticket in group {
             if case .done = ticket.outcome { state.bufferedSize += ticket.size }
         }
         if state.bufferedSize > 0, state.bufferedSince == nil { state.bufferedSince = now }
@@ -224,7 +234,7 @@ extension CommitPipeline {
 
     private func settle(_ ticket: Ticket) {
         ticket.isDone = true
-        ticket.condition?.signal()
+        if ticket.isBlocked { ticket.condition?.signal() }
         ticket.continuation?.resume()
     }
 
@@ -234,7 +244,7 @@ extension CommitPipeline {
         if !state.waiters.isEmpty { settleWaiters() }
         if !state.queue.isEmpty, !state.isCommitTaken {
             // Whoever blocks does the work himself; for those who suspend the log thread does it.
-            state.queue.first { $0.condition != nil }?.condition?.signal()
+            state.queue.first { $0.isBlocked }?.condition?.signal()
         }
         if !state.waiters.isEmpty, !state.isSyncTaken || !state.isAppendTaken {
             state.waiters.first { $0.condition != nil }?.condition?.signal()

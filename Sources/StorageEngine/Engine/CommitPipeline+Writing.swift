@@ -49,12 +49,13 @@ extension CommitPipeline {
 
     /// Commits a write and waits for its ack point; the thread does the work that nobody else does.
     private func write(_ write: PreparedWrite, ack: AckPoint) throws(EngineError) -> Result {
-        let ticket = Ticket(write, ack: ack)
         lock.acquire()
         if let refusal {
             lock.release()
             throw refusal
         }
+        let ticket = state.spareTickets.popLast() ?? Ticket()
+        ticket.reset(write, ack: ack)
         state.queue.append(ticket)
         while !ticket.isDone {
             if let work = takeCommit() {
@@ -62,11 +63,15 @@ extension CommitPipeline {
             } else {
                 let condition = ticket.condition ?? Condition()
                 ticket.condition = condition
+                ticket.isBlocked = true
                 condition.wait(lock)
+                ticket.isBlocked = false
             }
         }
+        let outcome = ticket.outcome
+        state.spareTickets.append(ticket)
         lock.release()
-        let result = try ticket.result()
+        let result = try outcome.result()
         if ack == .disk { try wait(for: result.sequence, .disk) }
         return result
     }
@@ -119,7 +124,8 @@ extension CommitPipeline {
         defer { lock.release() }
         if let refusal { throw refusal }
         guard state.queue.isEmpty else { return Ticket(copying: write, ack: ack) }
-        let ticket = Ticket(write, ack: ack)
+        let ticket = Ticket()
+        ticket.reset(write, ack: ack)
         state.queue.append(ticket)
         guard let work = takeCommit() else {
             state.queue.removeAll()
@@ -134,7 +140,7 @@ extension CommitPipeline {
         if !ticket.isDone {
             await withUnsafeContinuation { enqueue(ticket, $0) }
         }
-        let result = try ticket.result()
+        let result = try ticket.outcome.result()
         if ack == .disk { try await wait(for: result.sequence, .disk) }
         metrics.writes(ack).record(nanoseconds: now - start)
         return receipt(result, ack)
@@ -276,10 +282,10 @@ extension CommitPipeline {
     func abandonFiles() { writer.abandon() }
 }
 
-extension Ticket {
-    /// The outcome, once it is known.
+extension Ticket.Outcome {
+    /// The result, once it is known.
     func result() throws(EngineError) -> CommitPipeline.Result {
-        switch outcome {
+        switch self {
         case .done(let result): return result
         case .failed(let error): throw error
         case .pending: preconditionFailure("the ticket is done")

@@ -36,6 +36,8 @@ final class CommitPipeline: @unchecked Sendable {
     let metrics = MetricsRecorder()
 
     // The commit role.
+    /// The writes that are sequenced together; empty while nobody has the role.
+    var group: [Ticket] = []
     var sequencer: Sequencer
     var active = LogBuffer()
 
@@ -52,7 +54,7 @@ final class CommitPipeline: @unchecked Sendable {
     let closeCondition = Condition()
 
     // The lock.
-    var state: PipelineState
+    let state: PipelineState
 
     init(
         environment: Environment, options: Engine.Options, readState: ReadState,
@@ -91,9 +93,8 @@ final class CommitPipeline: @unchecked Sendable {
         case broken(EngineError)
     }
 
-    /// Writes that are sequenced together.
+    /// How the writes of ``group`` are committed.
     struct CommitGroup {
-        let tickets: [Ticket]
         /// What an append needs, `nil` when the group is not appended.
         let append: AppendContext?
         /// Bytes the log buffer may still take without an append.

@@ -1,5 +1,7 @@
-/// What the pipeline's lock protects.
-struct PipelineState {
+/// What the pipeline's lock protects. A class, so that looking at one field never copies them all.
+///
+/// Thread safety: every member needs the lock.
+final class PipelineState {
     enum Phase {
         case open
         /// New writes are refused; those inside end.
@@ -25,6 +27,8 @@ struct PipelineState {
 
     /// Writes that wait to be sequenced, first come first.
     var queue: [Ticket] = []
+    /// Tickets of blocking writers, to be used again.
+    var spareTickets: [Ticket] = []
     /// Who waits for a sequence to reach a point.
     var waiters: [Waiter] = []
 

@@ -3,19 +3,23 @@
 /// Thread safety: the request is constant; `outcome` belongs to the holder of the commit role until
 /// `isDone`, which is protected by the pipeline's lock, as the rest is.
 final class Ticket: @unchecked Sendable {
-    let ack: AckPoint
+    private(set) var ack = AckPoint.memory
     /// Borrowed from the waiting writer, or from ``copy``.
-    let operations: UnsafeRawBufferPointer
-    let large: LargeBlock?
-    let digest: UInt64
+    private(set) var operations = UnsafeRawBufferPointer(start: nil, count: 0)
+    private(set) var large: LargeBlock?
+    private(set) var digest: UInt64 = 0
     /// Owns the operations of a writer that suspends.
     private let copy: ByteBuffer?
 
-    /// Wakes the blocked writer; made when it has to wait.
+    /// Wakes the blocked writer; made when it has to wait for the first time.
     var condition: Condition?
+    /// Whether the writer waits for ``condition``.
+    var isBlocked = false
     /// Resumes the suspended writer.
     var continuation: UnsafeContinuation<Void, Never>?
     var outcome: Outcome = .pending
+    /// Whether the outcome is known.
+    var isDone = false
 
     enum Outcome {
         case pending
@@ -24,28 +28,29 @@ final class Ticket: @unchecked Sendable {
         case failed(EngineError)
     }
 
+    /// A ticket to be ``reset(_:ack:)``.
+    init() { copy = nil }
+
+    /// Copies the operations: the writer suspends.
+    init(copying write: PreparedWrite, ack: AckPoint) {
+        var copy = ByteBuffer(capacity: write.operations.count)
+        copy.append(write.operations)
+        operations = copy.bytes
+        self.copy = consume copy
+        self.ack = ack
+        large = write.large
+        digest = write.digest
+    }
+
     /// Takes operations that stay valid until the outcome is known.
-    init(_ write: PreparedWrite, ack: AckPoint) {
+    func reset(_ write: PreparedWrite, ack: AckPoint) {
         self.ack = ack
         operations = write.operations
         large = write.large
         digest = write.digest
-        copy = nil
+        outcome = .pending
+        isDone = false
     }
-
-    /// Copies the operations: the writer suspends.
-    init(copying write: PreparedWrite, ack: AckPoint) {
-        self.ack = ack
-        var copy = ByteBuffer(capacity: write.operations.count)
-        copy.append(write.operations)
-        operations = copy.bytes
-        large = write.large
-        digest = write.digest
-        self.copy = consume copy
-    }
-
-    /// Whether the outcome is known.
-    var isDone = false
 
     /// Bytes that the write adds to the log buffer.
     var size: Int { large?.bytes.count ?? operations.count }

@@ -22,7 +22,8 @@ package struct SystemTime: TimeSource {
 
     package var wallMilliseconds: UInt64 {
         var time = timespec()
-        clock_gettime(CLOCK_REALTIME, &time)
+        // Stamps count milliseconds; the coarse clock is a few behind and costs a fifth.
+        clock_gettime(CLOCK_REALTIME_COARSE, &time)
         return UInt64(max(time.tv_sec, 0)) * 1000 + UInt64(time.tv_nsec) / 1_000_000
     }
 }
