@@ -45,10 +45,10 @@ extension CommitPipeline {
         if isLogThreadNeeded { return 0 }
         var time = UInt64.max
         if let since = state.bufferedSince {
-            time = min(time, max(since + options.memoryDelayNanoseconds, state.retryTime))
+            time = min(time, max(since + memoryDelay, state.retryTime))
         }
         if let since = state.unsyncedSince {
-            time = min(time, since + options.syncIntervalNanoseconds)
+            time = min(time, since + syncInterval)
         }
         if let since = state.unmarkedSince { time = min(time, since + Self.markerDelay) }
         if state.file != nil, state.ahead == nil, !state.isMakingAhead {
@@ -96,7 +96,7 @@ extension CommitPipeline {
 
     private func takeDueFlush(now: UInt64) -> Work? {
         guard let since = state.bufferedSince, now >= state.retryTime,
-            isFlushUrgent || now >= since + options.memoryDelayNanoseconds
+            isFlushUrgent || now >= since + memoryDelay
         else { return nil }
         return takeFlush()
     }
@@ -105,7 +105,7 @@ extension CommitPipeline {
         guard let since = state.unsyncedSince else { return nil }
         let isDue =
             state.isSyncRequested || state.unsyncedLength >= Self.syncDistance
-            || state.rotation == .wanted || now >= since + options.syncIntervalNanoseconds
+            || state.rotation == .wanted || now >= since + syncInterval
         return isDue ? takeSync() : nil
     }
 

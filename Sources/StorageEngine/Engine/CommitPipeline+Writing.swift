@@ -70,46 +70,61 @@ extension CommitPipeline {
         }
         let outcome = ticket.outcome
         state.spareTickets.append(ticket)
+        var failure: EngineError?
+        if ack == .disk, case .done(let result) = outcome { failure = work(to: .disk, result.sequence) }
         lock.release()
-        let result = try outcome.result()
-        if ack == .disk { try wait(for: result.sequence, .disk) }
-        return result
+        if let failure { throw failure }
+        return try outcome.result()
     }
 
     /// Waits until a sequence has reached a point; syncs for everybody when nobody else does.
     func wait(for sequence: UInt64, _ point: AckPoint) throws(EngineError) {
         lock.acquire()
-        guard !state.reached(point, sequence) else { return lock.release() }
-        if let refusal = waitRefusal {
-            lock.release()
-            throw refusal
+        let failure = work(to: point, sequence)
+        lock.release()
+        if let failure { throw failure }
+    }
+
+    /// Brings a sequence to a point, by own work or by waiting for that of others, and returns why that
+    /// failed. Needs the lock, and lets it go meanwhile.
+    private func work(to point: AckPoint, _ sequence: UInt64) -> EngineError? {
+        while !state.reached(point, sequence) {
+            if let refusal = waitRefusal { return refusal }
+            guard let work = takeWork(for: sequence, point) else { return block(sequence, point) }
+            if case .failed(let error) = perform(unlocked: work) { return error }
         }
+        return nil
+    }
+
+    /// Blocks until a sequence has reached a point, unless there is work to do meanwhile.
+    private func block(_ sequence: UInt64, _ point: AckPoint) -> EngineError? {
         let waiter = Waiter(sequence: sequence, point: point)
+        let condition = Condition()
+        waiter.condition = condition
         state.waiters.append(waiter)
         while !waiter.isDone {
-            if let work = takeWork(for: waiter) {
+            if let work = takeWork(for: sequence, point) {
                 perform(unlocked: work)
             } else {
-                let condition = waiter.condition ?? Condition()
-                waiter.condition = condition
                 condition.wait(lock)
             }
         }
-        lock.release()
-        if let failure = waiter.failure { throw failure }
+        return waiter.failure
     }
 
-    /// What brings a waiter further: writing the buffer out first, then a sync.
-    func takeWork(for waiter: Waiter) -> Work? {
-        if state.appendedSequence < waiter.sequence { return takeFlush() }
-        return waiter.point == .disk ? takeSync() : nil
+    /// What brings a sequence further: writing the buffer out first, then a sync.
+    func takeWork(for sequence: UInt64, _ point: AckPoint) -> Work? {
+        if state.appendedSequence < sequence { return takeFlush() }
+        return point == .disk ? takeSync() : nil
     }
 
-    private func perform(unlocked work: Work) {
+    @discardableResult
+    private func perform(unlocked work: Work) -> Completion {
         lock.release()
         let completion = perform(work)
         lock.acquire()
         finish(work, completion)
+        return completion
     }
 
     // MARK: - Suspending

@@ -32,6 +32,8 @@ final class CommitPipeline: @unchecked Sendable {
     // Constant.
     let environment: Environment
     let options: Engine.Options
+    /// Limits of the options, in nanoseconds.
+    let memoryDelay, syncInterval: UInt64
     let readState: ReadState
     let metrics = MetricsRecorder()
 
@@ -62,6 +64,8 @@ final class CommitPipeline: @unchecked Sendable {
     ) {
         self.environment = environment
         self.options = options
+        memoryDelay = options.memoryDelayNanoseconds
+        syncInterval = options.syncIntervalNanoseconds
         self.readState = readState
         self.writer = writer
         sequencer = Sequencer(recovered: recovered)

@@ -86,7 +86,7 @@ package final class EngineStepper {
 
     private func takeForWaiters() -> CommitPipeline.Work? {
         for waiter in pipeline.state.waiters {
-            if let work = pipeline.takeWork(for: waiter) { return work }
+            if let work = pipeline.takeWork(for: waiter.sequence, waiter.point) { return work }
         }
         return nil
     }
