@@ -22,6 +22,15 @@ int csystem_openat(int directory, const char *path, int flags, unsigned mode);
 /// The magic number of the file system that holds a path (statfs(2)), -1 when that fails.
 int64_t csystem_file_system_type(const char *path);
 
+/// Tells the processor that the caller spins.
+static inline void csystem_pause(void) {
+#if defined(__x86_64__)
+    __builtin_ia32_pause();
+#else
+    __asm__ volatile("yield");
+#endif
+}
+
 /// Keeps a benchmark's result alive.
 void csystem_black_hole(const void *pointer);
 

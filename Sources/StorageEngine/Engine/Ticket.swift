@@ -1,3 +1,5 @@
+internal import Synchronization
+
 /// A write on its way through the pipeline.
 ///
 /// Thread safety: the request is constant; `outcome` belongs to the holder of the commit role until
@@ -18,8 +20,8 @@ final class Ticket: @unchecked Sendable {
     /// Resumes the suspended writer.
     var continuation: UnsafeContinuation<Void, Never>?
     var outcome: Outcome = .pending
-    /// Whether the outcome is known.
-    var isDone = false
+    /// Whether the outcome is known; set under the lock, looked at by a spinning writer without it.
+    private let done = Atomic(false)
 
     enum Outcome {
         case pending
@@ -50,6 +52,11 @@ final class Ticket: @unchecked Sendable {
         digest = write.digest
         outcome = .pending
         isDone = false
+    }
+
+    var isDone: Bool {
+        get { done.load(ordering: .acquiring) }
+        set { done.store(newValue, ordering: .releasing) }
     }
 
     /// Bytes that the write adds to the log buffer.
