@@ -6,7 +6,7 @@ struct Bench {
     let output: String
     let errors: String
 
-    /// Runs the tool beside the test's own executable, with temporary files in a directory of its own.
+    /// Runs the tool beside the test's own executable; its temporary files go to a directory.
     init(_ arguments: [String], temporary: ScratchDirectory) throws {
         let process = Process()
         let own = URL(fileURLWithPath: "/proc/self/exe").resolvingSymlinksInPath()

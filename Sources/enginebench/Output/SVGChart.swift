@@ -38,7 +38,8 @@ enum SVGChart {
             let dashes = row.crew == nil ? " stroke-dasharray=\"5 4\"" : ""
             let colour = index % colourCount
             parts.append(
-                "<polyline class=\"l\(colour)\"\(dashes) points=\"\(points.joined(separator: " "))\"/>"
+                "<polyline class=\"l\(colour)\"\(dashes) "
+                    + "points=\"\(points.joined(separator: " "))\"/>"
             )
             let x = 70 + Double(index % 4) * 195
             let y = legendTop + Double(index / 4) * 20

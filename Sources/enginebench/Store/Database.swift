@@ -3,8 +3,8 @@ internal import StorageEngine
 
 /// The database that rows use one behind the other, in one directory.
 ///
-/// The directory is the store itself. A file in it marks it as made by this tool, and only a directory
-/// with that file is ever emptied.
+/// The directory is the store itself. A file in it marks it as made by this tool, and only a
+/// directory with that file is ever emptied.
 struct Database {
     let path: String
     private let settings: Settings

@@ -12,8 +12,8 @@ enum ValueSizes: String, CaseIterable, Sendable {
 
 /// What values are cut from, shared by all workers.
 struct ValueSource: Sendable {
-    /// Pieces of 100 bytes, as db_bench makes them: each begins with random characters, the part that
-    /// the compression ratio says, and repeats them.
+    /// Pieces of 100 bytes, as db_bench makes them: each begins with random characters, the part
+    /// that the compression ratio says, and repeats them.
     let bytes: [UInt8]
     /// Sizes that follow the distribution, drawn from at random.
     let sizes: [Int]
