@@ -41,52 +41,81 @@ let package = Package(
     ],
     targets: [
         .systemLibrary(
-            name: "CLZ4", pkgConfig: "liblz4", providers: [.apt(["liblz4-dev"])]),
+            name: "CLZ4",
+            pkgConfig: "liblz4",
+            providers: [.apt(["liblz4-dev"])]
+        ),
         .systemLibrary(
-            name: "CXXHash", pkgConfig: "libxxhash", providers: [.apt(["libxxhash-dev"])]),
+            name: "CXXHash",
+            pkgConfig: "libxxhash",
+            providers: [.apt(["libxxhash-dev"])]
+        ),
         .target(name: "CSystem"),
         .target(
             name: "StorageEngine",
             dependencies: [
                 "CLZ4", "CXXHash", "CSystem", .product(name: "Logging", package: "swift-log"),
             ],
-            swiftSettings: engineSettings),
+            swiftSettings: engineSettings
+        ),
         .target(
-            name: "StorageEngineFoundation", dependencies: ["StorageEngine"],
-            swiftSettings: clientSettings),
+            name: "StorageEngineFoundation",
+            dependencies: ["StorageEngine"],
+            swiftSettings: clientSettings
+        ),
         .target(
-            name: "ToolSupport", dependencies: ["StorageEngine", argumentParser],
-            swiftSettings: clientSettings),
+            name: "ToolSupport",
+            dependencies: ["StorageEngine", argumentParser],
+            swiftSettings: clientSettings
+        ),
         .executableTarget(
-            name: "enginectl", dependencies: ["StorageEngine", "ToolSupport", argumentParser],
-            swiftSettings: clientSettings),
+            name: "enginectl",
+            dependencies: ["StorageEngine", "ToolSupport", argumentParser],
+            swiftSettings: clientSettings
+        ),
         .executableTarget(
-            name: "enginedump", dependencies: ["StorageEngine", "ToolSupport", argumentParser],
-            swiftSettings: clientSettings),
+            name: "enginedump",
+            dependencies: ["StorageEngine", "ToolSupport", argumentParser],
+            swiftSettings: clientSettings
+        ),
         .executableTarget(
             name: "enginebench",
             dependencies: [
                 "StorageEngine", "ToolSupport", "CSystem", argumentParser,
                 .product(
-                    name: "Histogram", package: "hdrhistogram-swift", condition: tools),
+                    name: "Histogram",
+                    package: "hdrhistogram-swift",
+                    condition: tools
+                ),
             ],
-            swiftSettings: clientSettings),
+            swiftSettings: clientSettings
+        ),
         .executableTarget(
-            name: "enginemicro", dependencies: ["StorageEngine", "CSystem"],
-            swiftSettings: engineSettings),
+            name: "enginemicro",
+            dependencies: ["StorageEngine", "CSystem"],
+            swiftSettings: engineSettings
+        ),
         .target(
             name: "StorageEngineTestSupport",
             dependencies: ["StorageEngine", .product(name: "Logging", package: "swift-log")],
-            path: "Tests/StorageEngineTestSupport", swiftSettings: engineSettings),
+            path: "Tests/StorageEngineTestSupport",
+            swiftSettings: engineSettings
+        ),
         .executableTarget(
-            name: "enginesim", dependencies: ["StorageEngine", "StorageEngineTestSupport"],
-            swiftSettings: engineSettings),
+            name: "enginesim",
+            dependencies: ["StorageEngine", "StorageEngineTestSupport"],
+            swiftSettings: engineSettings
+        ),
         .testTarget(
             name: "StorageEngineTests",
             dependencies: ["StorageEngine", "StorageEngineTestSupport", "StorageEngineFoundation"],
-            swiftSettings: engineSettings),
+            swiftSettings: engineSettings
+        ),
         .testTarget(
-            name: "BenchTests", dependencies: ["enginebench"], swiftSettings: features),
+            name: "BenchTests",
+            dependencies: ["enginebench"],
+            swiftSettings: features
+        ),
     ],
     swiftLanguageModes: [.v6]
 )

@@ -24,7 +24,8 @@ struct Main {
                 print("FAILED: \(error)")
                 print(
                     "replay: enginesim --seeds \(seed)..<\(seed + 1) --operations "
-                        + "\(arguments.operations)")
+                        + "\(arguments.operations)"
+                )
                 exit(1)
             }
             seeds += 1

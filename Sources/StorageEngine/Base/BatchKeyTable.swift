@@ -23,7 +23,9 @@ struct BatchKeyTable: Sendable {
 
     /// Enters a key's operation and returns the offset of the one it replaces.
     mutating func insert(
-        key: UnsafeRawBufferPointer, at offset: Int, in bytes: UnsafeRawBufferPointer
+        key: UnsafeRawBufferPointer,
+        at offset: Int,
+        in bytes: UnsafeRawBufferPointer
     ) -> Int? {
         if used * 2 >= slots.count { grow(bytes) }
         let slot = find(key, in: bytes)
@@ -34,7 +36,11 @@ struct BatchKeyTable: Sendable {
     }
 
     /// Undoes the last ``insert(key:at:in:)``.
-    mutating func restore(key: UnsafeRawBufferPointer, to offset: Int?, in bytes: UnsafeRawBufferPointer) {
+    mutating func restore(
+        key: UnsafeRawBufferPointer,
+        to offset: Int?,
+        in bytes: UnsafeRawBufferPointer
+    ) {
         let slot = find(key, in: bytes)
         slots[slot] = offset.map { UInt32($0) + 1 } ?? 0
         if offset == nil { used -= 1 }
@@ -64,7 +70,9 @@ struct BatchKeyTable: Sendable {
     }
 
     /// The key of the operation at an offset.
-    private static func key(at offset: Int, in bytes: UnsafeRawBufferPointer) -> UnsafeRawBufferPointer {
+    private static func key(at offset: Int, in bytes: UnsafeRawBufferPointer)
+        -> UnsafeRawBufferPointer
+    {
         var reader = ByteReader(UnsafeRawBufferPointer(rebasing: bytes[(offset + 2)...]))
         guard let size = reader.varint(), let key = reader.bytes(Int(size)) else {
             preconditionFailure("a batch holds whole operations")

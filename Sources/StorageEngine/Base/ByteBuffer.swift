@@ -98,7 +98,11 @@ package enum Varint {
         var rest = value
         var size = 0
         while rest >= 0x80 {
-            target.storeBytes(of: UInt8(truncatingIfNeeded: rest) | 0x80, toByteOffset: size, as: UInt8.self)
+            target.storeBytes(
+                of: UInt8(truncatingIfNeeded: rest) | 0x80,
+                toByteOffset: size,
+                as: UInt8.self
+            )
             rest >>= 7
             size += 1
         }

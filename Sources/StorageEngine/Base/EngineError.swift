@@ -45,7 +45,10 @@ public struct EngineError: Error, Sendable, Hashable, CustomStringConvertible {
     public let errno: Int32?
 
     package init(
-        _ code: Code, _ message: String, file: String? = nil, offset: UInt64? = nil,
+        _ code: Code,
+        _ message: String,
+        file: String? = nil,
+        offset: UInt64? = nil,
         errno: Int32? = nil
     ) {
         self.code = code
@@ -65,7 +68,9 @@ public struct EngineError: Error, Sendable, Hashable, CustomStringConvertible {
     }
 
     package static func corruption(
-        _ message: String, file: String, offset: UInt64
+        _ message: String,
+        file: String,
+        offset: UInt64
     ) -> EngineError {
         EngineError(.corruption, message, file: file, offset: offset)
     }

@@ -7,25 +7,35 @@ package enum LZ4 {
 
     /// Compresses a block on its own and returns the size, or `nil` when it does not fit the target.
     package static func compress(
-        _ source: UnsafeRawBufferPointer, to target: UnsafeMutableRawBufferPointer
+        _ source: UnsafeRawBufferPointer,
+        to target: UnsafeMutableRawBufferPointer
     ) -> Int? {
         let size = LZ4_compress_default(
-            source.bound(CChar.self), target.bound(CChar.self), Int32(source.count),
-            Int32(target.count))
+            source.bound(CChar.self),
+            target.bound(CChar.self),
+            Int32(source.count),
+            Int32(target.count)
+        )
         return size > 0 ? Int(size) : nil
     }
 
     /// Decompresses a block into exactly `size` bytes at a place behind its dictionary, which is the
     /// `dictionarySize` bytes right before the target. Returns `false` for malformed input.
     package static func decompress(
-        _ source: UnsafeRawBufferPointer, to target: UnsafeMutableRawPointer, size: Int,
+        _ source: UnsafeRawBufferPointer,
+        to target: UnsafeMutableRawPointer,
+        size: Int,
         dictionarySize: Int
     ) -> Bool {
         let dictionary = UnsafeRawPointer(target) - dictionarySize
         let result = LZ4_decompress_safe_usingDict(
-            source.bound(CChar.self), target.assumingMemoryBound(to: CChar.self),
-            Int32(source.count), Int32(size), dictionary.assumingMemoryBound(to: CChar.self),
-            Int32(dictionarySize))
+            source.bound(CChar.self),
+            target.assumingMemoryBound(to: CChar.self),
+            Int32(source.count),
+            Int32(size),
+            dictionary.assumingMemoryBound(to: CChar.self),
+            Int32(dictionarySize)
+        )
         return result == Int32(size)
     }
 
@@ -47,12 +57,17 @@ package enum LZ4 {
 
         /// Compresses the next block; the target holds ``LZ4/bound(_:)`` bytes.
         package mutating func compress(
-            _ source: UnsafeRawBufferPointer, to target: UnsafeMutableRawPointer
+            _ source: UnsafeRawBufferPointer,
+            to target: UnsafeMutableRawPointer
         ) -> Int {
             let size = LZ4_compress_fast_continue(
-                UnsafeMutablePointer(state), source.bound(CChar.self),
-                target.assumingMemoryBound(to: CChar.self), Int32(source.count),
-                LZ4_compressBound(Int32(source.count)), 1)
+                UnsafeMutablePointer(state),
+                source.bound(CChar.self),
+                target.assumingMemoryBound(to: CChar.self),
+                Int32(source.count),
+                LZ4_compressBound(Int32(source.count)),
+                1
+            )
             precondition(size > 0)
             return Int(size)
         }

@@ -70,9 +70,14 @@ package struct OperationReader {
             throw .malformed("key")
         }
         guard kind == .put else {
-            return Operation(kind: kind, key: key, value: UnsafeRawBufferPointer(start: nil, count: 0))
+            return Operation(
+                kind: kind,
+                key: key,
+                value: UnsafeRawBufferPointer(start: nil, count: 0)
+            )
         }
-        guard let valueSize = reader.size(max: Limits.valueSize), let value = reader.bytes(valueSize)
+        guard let valueSize = reader.size(max: Limits.valueSize),
+            let value = reader.bytes(valueSize)
         else { throw .malformed("value") }
         return Operation(kind: kind, key: key, value: value)
     }
@@ -87,7 +92,9 @@ package enum OperationFormat {
     /// Writes one operation and returns its size; the target has ``sizeMax(key:value:)`` bytes. The
     /// value is ignored for a delete.
     package static func encode(
-        _ kind: OperationKind, key: UnsafeRawBufferPointer, value: UnsafeRawBufferPointer,
+        _ kind: OperationKind,
+        key: UnsafeRawBufferPointer,
+        value: UnsafeRawBufferPointer,
         to target: UnsafeMutableRawBufferPointer
     ) -> Int {
         precondition(target.count >= sizeMax(key: key.count, value: value.count))
@@ -109,7 +116,9 @@ package enum OperationFormat {
 extension ByteBuffer {
     /// Appends one operation; the value is ignored for a delete.
     package mutating func append(
-        _ kind: OperationKind, key: UnsafeRawBufferPointer, value: UnsafeRawBufferPointer
+        _ kind: OperationKind,
+        key: UnsafeRawBufferPointer,
+        value: UnsafeRawBufferPointer
     ) {
         let size = OperationFormat.sizeMax(key: key.count, value: value.count)
         let target = UnsafeMutableRawBufferPointer(start: reserve(size), count: size)

@@ -40,7 +40,10 @@ package struct RecordOrigin: Hashable, Sendable {
     static let encodedSize = 48
 
     package init(
-        historyID: UniqueID, epoch: Epoch, sequence: UInt64, previousSequence: UInt64
+        historyID: UniqueID,
+        epoch: Epoch,
+        sequence: UInt64,
+        previousSequence: UInt64
     ) {
         self.historyID = historyID
         self.epoch = epoch
@@ -58,7 +61,10 @@ package struct RecordHead: Hashable, Sendable {
     package let origin: RecordOrigin?
 
     package init(
-        kind: RecordKind = .data, sequence: UInt64, previousSequence: UInt64, stamp: UInt64,
+        kind: RecordKind = .data,
+        sequence: UInt64,
+        previousSequence: UInt64,
+        stamp: UInt64,
         origin: RecordOrigin? = nil
     ) {
         self.kind = kind
@@ -80,7 +86,9 @@ package struct RecordHead: Hashable, Sendable {
     /// Writes the head and the size of the operations that follow; returns the size.
     /// The target has room for ``encodedSizeMax`` bytes.
     func encode(
-        to start: UnsafeMutableRawPointer, previousStamp: UInt64, operationsSize: Int
+        to start: UnsafeMutableRawPointer,
+        previousStamp: UInt64,
+        operationsSize: Int
     ) -> Int {
         precondition(sequence > previousSequence)
         var target = start
@@ -95,7 +103,8 @@ package struct RecordHead: Hashable, Sendable {
     }
 
     private static func encodeFields(
-        _ origin: RecordOrigin, to target: UnsafeMutableRawPointer
+        _ origin: RecordOrigin,
+        to target: UnsafeMutableRawPointer
     ) -> Int {
         target.storeBytes(of: UInt8(RecordOrigin.encodedSize + 2), as: UInt8.self)
         target.storeBytes(of: UInt8(originTag), toByteOffset: 1, as: UInt8.self)
@@ -106,7 +115,9 @@ package struct RecordHead: Hashable, Sendable {
 
     /// Decodes a head and the size of its operations. The bytes may be hostile.
     init(
-        _ reader: inout ByteReader, previousSequence: UInt64, previousStamp: UInt64,
+        _ reader: inout ByteReader,
+        previousSequence: UInt64,
+        previousStamp: UInt64,
         operationsSize: inout Int
     ) throws(DecodingFailure) {
         guard let head = reader.byte() else { throw .malformed("record head") }
@@ -173,8 +184,11 @@ extension RecordOrigin {
             let sequence = reader.uint64(), let previous = reader.uint64()
         else { return nil }
         self.init(
-            historyID: id, epoch: Epoch(number: number, starter: starter), sequence: sequence,
-            previousSequence: previous)
+            historyID: id,
+            epoch: Epoch(number: number, starter: starter),
+            sequence: sequence,
+            previousSequence: previous
+        )
     }
 }
 

@@ -28,7 +28,8 @@ public struct WriteBatch: ~Copyable, Sendable {
     ///   ``Limits``; the batch is then as it was.
     @inlinable
     public mutating func put<
-        K: ByteSource & ~Copyable & ~Escapable, V: ByteSource & ~Copyable & ~Escapable
+        K: ByteSource & ~Copyable & ~Escapable,
+        V: ByteSource & ~Copyable & ~Escapable
     >(_ value: borrowing V, for key: borrowing K) throws(EngineError) {
         try key.withBytes { (key: Span<UInt8>) throws(EngineError) in
             try value.withBytes { (value: Span<UInt8>) throws(EngineError) in
@@ -60,7 +61,9 @@ public struct WriteBatch: ~Copyable, Sendable {
 
     @usableFromInline
     mutating func append(
-        isPut: Bool, key: Span<UInt8>, value: Span<UInt8>
+        isPut: Bool,
+        key: Span<UInt8>,
+        value: Span<UInt8>
     ) throws(EngineError) {
         let failure: EngineError? = key.withUnsafeBytes { key in
             value.withUnsafeBytes { value in
@@ -71,7 +74,9 @@ public struct WriteBatch: ~Copyable, Sendable {
     }
 
     private mutating func append(
-        _ kind: OperationKind, key: UnsafeRawBufferPointer, value: UnsafeRawBufferPointer
+        _ kind: OperationKind,
+        key: UnsafeRawBufferPointer,
+        value: UnsafeRawBufferPointer
     ) -> EngineError? {
         if let failure = Self.check(key: key.count, value: value.count) { return failure }
         let start = buffer.count
@@ -84,7 +89,9 @@ public struct WriteBatch: ~Copyable, Sendable {
             if count > 0 { keys.restore(key: key, to: replaced, in: buffer.bytes) }
             let size = encodedSize - replacedSize
             buffer.truncate(to: start)
-            return .invalidArgument("batch of \(size) bytes, at most \(Limits.batchSize) are allowed")
+            return .invalidArgument(
+                "batch of \(size) bytes, at most \(Limits.batchSize) are allowed"
+            )
         }
         if replaced != nil {
             deadSize += replacedSize
@@ -100,14 +107,17 @@ public struct WriteBatch: ~Copyable, Sendable {
             return .invalidArgument("key of \(key) bytes, at most \(Limits.keySize) are allowed")
         }
         guard value <= Limits.valueSize else {
-            return .invalidArgument("value of \(value) bytes, at most \(Limits.valueSize) are allowed")
+            return .invalidArgument(
+                "value of \(value) bytes, at most \(Limits.valueSize) are allowed"
+            )
         }
         return nil
     }
 
     /// Checks one operation's sizes, for writes that need no batch.
     package static func check(
-        key: UnsafeRawBufferPointer, value: UnsafeRawBufferPointer
+        key: UnsafeRawBufferPointer,
+        value: UnsafeRawBufferPointer
     ) throws(EngineError) {
         if let failure = check(key: key.count, value: value.count) { throw failure }
     }

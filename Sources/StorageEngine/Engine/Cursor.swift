@@ -32,7 +32,9 @@ public struct Cursor: ~Copyable {
         get {
             precondition(place == .on, "the cursor stands on no entry")
             return _overrideLifetime(
-                Span(_unsafeElements: entries.key.bindMemory(to: UInt8.self)), borrowing: self)
+                Span(_unsafeElements: entries.key.bindMemory(to: UInt8.self)),
+                borrowing: self
+            )
         }
     }
 
@@ -43,7 +45,8 @@ public struct Cursor: ~Copyable {
             precondition(place == .on, "the cursor stands on no entry")
             return _overrideLifetime(
                 Span(_unsafeElements: entries.version.value.bindMemory(to: UInt8.self)),
-                borrowing: self)
+                borrowing: self
+            )
         }
     }
 
@@ -112,7 +115,8 @@ public struct Cursor: ~Copyable {
         try snapshot.engine.checkOpen()
         guard let upper = range.upper else {
             return settleBackward(
-                key.withBytes { key in key.withUnsafeBytes { entries.seek(before: $0) } })
+                key.withBytes { key in key.withUnsafeBytes { entries.seek(before: $0) } }
+            )
         }
         let found = key.withBytes { key in
             key.withUnsafeBytes { key in

@@ -21,7 +21,8 @@ extension Engine {
     /// - Throws: ``EngineError`` with code `closed`.
     @inlinable
     public func withValue<K: ByteSource & ~Copyable & ~Escapable, R>(
-        for key: borrowing K, _ body: (Span<UInt8>) -> R
+        for key: borrowing K,
+        _ body: (Span<UInt8>) -> R
     ) throws(EngineError) -> R? {
         try key.withBytes { (key: Span<UInt8>) throws(EngineError) in
             try latest(key).map { body($0.span) }

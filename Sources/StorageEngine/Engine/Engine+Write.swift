@@ -11,7 +11,8 @@ extension Engine {
     ///   after a restart; `noSpace`, `poisoned`, `readOnly` or `closed` when it is not there.
     @discardableResult
     public func write(
-        _ batch: borrowing WriteBatch, ack: AckPoint = .disk
+        _ batch: borrowing WriteBatch,
+        ack: AckPoint = .disk
     ) throws(EngineError) -> WriteReceipt {
         let pipeline = try writable()
         guard !batch.isEmpty else { return try waitForLast(pipeline, ack: ack) }
@@ -30,7 +31,8 @@ extension Engine {
     /// - Throws: As the blocking form; `CancellationError`.
     @discardableResult
     public func write(
-        _ batch: borrowing WriteBatch, ack: AckPoint = .disk
+        _ batch: borrowing WriteBatch,
+        ack: AckPoint = .disk
     ) async throws -> WriteReceipt {
         try Task.checkCancellation()
         let pipeline = try writable()
@@ -50,9 +52,12 @@ extension Engine {
     @inlinable
     @discardableResult
     public func put<
-        K: ByteSource & ~Copyable & ~Escapable, V: ByteSource & ~Copyable & ~Escapable
+        K: ByteSource & ~Copyable & ~Escapable,
+        V: ByteSource & ~Copyable & ~Escapable
     >(
-        _ value: borrowing V, for key: borrowing K, ack: AckPoint = .disk
+        _ value: borrowing V,
+        for key: borrowing K,
+        ack: AckPoint = .disk
     ) throws(EngineError) -> WriteReceipt {
         try key.withBytes { (key: Span<UInt8>) throws(EngineError) in
             try value.withBytes { (value: Span<UInt8>) throws(EngineError) in
@@ -69,7 +74,8 @@ extension Engine {
     @inlinable
     @discardableResult
     public func delete<K: ByteSource & ~Copyable & ~Escapable>(
-        _ key: borrowing K, ack: AckPoint = .disk
+        _ key: borrowing K,
+        ack: AckPoint = .disk
     ) throws(EngineError) -> WriteReceipt {
         try key.withBytes { (key: Span<UInt8>) throws(EngineError) in
             try write(isPut: false, key: key, value: Span(), ack: ack)
@@ -83,9 +89,12 @@ extension Engine {
     @inlinable
     @discardableResult
     public func put<
-        K: ByteSource & ~Copyable & ~Escapable, V: ByteSource & ~Copyable & ~Escapable
+        K: ByteSource & ~Copyable & ~Escapable,
+        V: ByteSource & ~Copyable & ~Escapable
     >(
-        _ value: borrowing V, for key: borrowing K, ack: AckPoint = .disk
+        _ value: borrowing V,
+        for key: borrowing K,
+        ack: AckPoint = .disk
     ) async throws -> WriteReceipt {
         var batch = WriteBatch()
         try batch.put(value, for: key)
@@ -99,7 +108,8 @@ extension Engine {
     @inlinable
     @discardableResult
     public func delete<K: ByteSource & ~Copyable & ~Escapable>(
-        _ key: borrowing K, ack: AckPoint = .disk
+        _ key: borrowing K,
+        ack: AckPoint = .disk
     ) async throws -> WriteReceipt {
         var batch = WriteBatch()
         try batch.delete(key)
@@ -119,7 +129,10 @@ extension Engine {
 
     @usableFromInline
     func write(
-        isPut: Bool, key: Span<UInt8>, value: Span<UInt8>, ack: AckPoint
+        isPut: Bool,
+        key: Span<UInt8>,
+        value: Span<UInt8>,
+        ack: AckPoint
     ) throws(EngineError) -> WriteReceipt {
         let pipeline = try writable()
         let result = key.withUnsafeBytes { key in
@@ -141,7 +154,8 @@ extension Engine {
     }
 
     private func waitForLast(
-        _ pipeline: CommitPipeline, ack: AckPoint
+        _ pipeline: CommitPipeline,
+        ack: AckPoint
     ) throws(EngineError) -> WriteReceipt {
         let position = try pipeline.lastPosition()
         try pipeline.wait(for: position.sequence, ack)
@@ -149,7 +163,8 @@ extension Engine {
     }
 
     private func waitForLast(
-        _ pipeline: CommitPipeline, ack: AckPoint
+        _ pipeline: CommitPipeline,
+        ack: AckPoint
     ) async throws(EngineError) -> WriteReceipt {
         let position = try pipeline.lastPosition()
         try await pipeline.wait(for: position.sequence, ack)

@@ -38,23 +38,34 @@ extension Engine {
         /// Checks every limit.
         func check() throws(EngineError) {
             guard memoryWindow >= 4096 else {
-                throw .invalidArgument("memoryWindow of \(memoryWindow) bytes, at least 4096 is needed")
+                throw .invalidArgument(
+                    "memoryWindow of \(memoryWindow) bytes, at least 4096 is needed"
+                )
             }
             guard logFileSize >= 16_384 else {
-                throw .invalidArgument("logFileSize of \(logFileSize) bytes, at least 16384 is needed")
+                throw .invalidArgument(
+                    "logFileSize of \(logFileSize) bytes, at least 16384 is needed"
+                )
             }
             guard syncInterval > .zero, memoryDelay > .zero else {
                 throw .invalidArgument("syncInterval and memoryDelay must be above zero")
             }
         }
 
-        var syncIntervalNanoseconds: UInt64 { Self.nanoseconds(syncInterval) }
-        var memoryDelayNanoseconds: UInt64 { Self.nanoseconds(memoryDelay) }
+        var limits: CommitPipeline.Limits {
+            CommitPipeline.Limits(
+                memoryWindow: memoryWindow,
+                memoryDelay: Self.nanoseconds(memoryDelay),
+                syncInterval: Self.nanoseconds(syncInterval),
+                logFileSize: logFileSize
+            )
+        }
 
         private static func nanoseconds(_ duration: Duration) -> UInt64 {
             let (seconds, attoseconds) = duration.components
             let (whole, overflow) = seconds.multipliedReportingOverflow(by: 1_000_000_000)
-            return overflow ? .max / 4 : UInt64(min(max(0, whole + attoseconds / 1_000_000_000), .max / 4))
+            return overflow
+                ? .max / 4 : UInt64(min(max(0, whole + attoseconds / 1_000_000_000), .max / 4))
         }
     }
 }

@@ -37,20 +37,25 @@ public final class Engine: Sendable {
     ///   `unsupportedFormat`, `invalidArgument`, `io` or `noSpace`. Nothing was changed then, except
     ///   by a repair of the log's end that had already begun and is repeated at the next open.
     public static func open(
-        at path: String, options: Options = Options()
+        at path: String,
+        options: Options = Options()
     ) throws(EngineError) -> Engine {
         try Engine(path: path, options: options, environment: .system())
     }
 
     /// Opens a store with files, time, randomness and threads from elsewhere.
     package static func open(
-        at path: String, options: Options, environment: Environment
+        at path: String,
+        options: Options,
+        environment: Environment
     ) throws(EngineError) -> Engine {
         try Engine(path: path, options: options, environment: environment)
     }
 
     private init(
-        path: String, options: Options, environment: Environment
+        path: String,
+        options: Options,
+        environment: Environment
     ) throws(EngineError) {
         try options.check()
         let store = try OpenedStore(path: path, options: options, environment: environment)
@@ -62,7 +67,8 @@ public final class Engine: Sendable {
         var recovery = LogRecovery(directory: store.directory, mark: store.mark)
         let readState = ReadState(lastSequence: 0)
         let recovered = try recovery.run(repair: !options.readOnly) {
-            head, operations throws(EngineError) in
+            head,
+            operations throws(EngineError) in
             try readState.replay(head, operations)
         }
         self.readState = readState
@@ -71,14 +77,24 @@ public final class Engine: Sendable {
             options.readOnly
             ? nil
             : CommitPipeline(
-                environment: environment, options: options, readState: readState,
+                environment: environment,
+                limits: options.limits,
+                logger: options.logger,
+                readState: readState,
                 writer: LogWriter(
-                    directory: store.directory, mark: store.mark, recovered: recovered,
-                    reservedSize: options.logFileSize + CommitPipeline.syncDistance),
-                recovered: recovered)
+                    directory: store.directory,
+                    mark: store.mark,
+                    recovered: recovered,
+                    reservedSize: options.logFileSize + CommitPipeline.syncDistance
+                ),
+                recovered: recovered
+            )
         self.pipeline = pipeline
         lifetime = EngineLifetime(
-            store: store, pipeline: pipeline, startsThread: environment.startsThreads)
+            store: store,
+            pipeline: pipeline,
+            startsThread: environment.startsThreads
+        )
         Self.report(recovered.report, options.logger)
     }
 
@@ -91,7 +107,8 @@ public final class Engine: Sendable {
             metadata: [
                 "tornBytes": "\(report.tornBytes)",
                 "rewrittenRecords": "\(report.rewrittenRecords)",
-            ])
+            ]
+        )
     }
 
     // MARK: - End
@@ -130,7 +147,8 @@ public final class Engine: Sendable {
     public func verify() throws(EngineError) -> VerificationReport {
         try checkOpen()
         return try LogVerification(directory: directory, historyID: historyID).run(
-            liveEnd: pipeline?.appendedEnd)
+            liveEnd: pipeline?.appendedEnd
+        )
     }
 
     /// Counts and gauges.
@@ -153,7 +171,8 @@ public final class Engine: Sendable {
 extension ReadState {
     /// Puts a record that was read from the log in, and makes it readable.
     func replay(
-        _ head: RecordHead, _ operations: UnsafeRawBufferPointer
+        _ head: RecordHead,
+        _ operations: UnsafeRawBufferPointer
     ) throws(EngineError) {
         let retention = MemoryIndex.Retention(visible: visibleSequence, registered: [])
         do throws(DecodingFailure) {

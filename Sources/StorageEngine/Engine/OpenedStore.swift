@@ -22,45 +22,63 @@ struct OpenedStore: Sendable {
             let listing = try directory.list()
             try Self.checkVacant(listing, path: path, options: options)
             let new = StoreMark(
-                historyID: environment.uniqueID(), memberID: environment.uniqueID(), floor: .start)
+                historyID: environment.uniqueID(),
+                memberID: environment.uniqueID(),
+                floor: .start
+            )
             try directory.durableReplace(.store, with: new.encoded())
             mark = new
         }
     }
 
     private static func openDirectory(
-        _ path: String, _ options: Engine.Options, _ fileSystem: any FileSystem
+        _ path: String,
+        _ options: Engine.Options,
+        _ fileSystem: any FileSystem
     ) throws(EngineError) -> StoreDirectory {
         let isShared = options.allowsSharedDirectory
         do throws(EngineError) {
             return try StoreDirectory.open(
-                path: path, in: fileSystem, allowsSharedWriting: isShared)
+                path: path,
+                in: fileSystem,
+                allowsSharedWriting: isShared
+            )
         } catch {
             guard error.isMissingFile else { throw error }
             guard options.createIfMissing, !options.readOnly else {
                 throw EngineError(
-                    .notAStore, "opening a store: there is no directory at \(path)",
-                    errno: error.errno)
+                    .notAStore,
+                    "opening a store: there is no directory at \(path)",
+                    errno: error.errno
+                )
             }
         }
         return try StoreDirectory.make(
-            path: path, in: fileSystem, allowsSharedWriting: isShared)
+            path: path,
+            in: fileSystem,
+            allowsSharedWriting: isShared
+        )
     }
 
     /// Refuses a directory without a store's mark in which anything else lies, or that must hold one.
     private static func checkVacant(
-        _ listing: StoreDirectory.Listing, path: String, options: Engine.Options
+        _ listing: StoreDirectory.Listing,
+        path: String,
+        options: Engine.Options
     ) throws(EngineError) {
         let logs = listing.known.contains { if case .log = $0 { true } else { false } }
         guard !logs else {
             throw .corruption(
                 "opening a store: there are log files, but the store's mark is missing",
-                file: FileName.store.description, offset: 0)
+                file: FileName.store.description,
+                offset: 0
+            )
         }
         guard listing.unknown.allSatisfy({ $0 == "lost+found" }) else {
             throw EngineError(
                 .notAStore,
-                "opening a store: \(path) holds other files, such as \(listing.unknown[0])")
+                "opening a store: \(path) holds other files, such as \(listing.unknown[0])"
+            )
         }
         guard options.createIfMissing, !options.readOnly else {
             throw EngineError(.notAStore, "opening a store: there is none at \(path)")

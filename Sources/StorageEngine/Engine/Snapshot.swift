@@ -33,7 +33,8 @@ public final class Snapshot: Sendable {
     /// - Throws: ``EngineError`` with code `closed`.
     @inlinable
     public func withValue<K: ByteSource & ~Copyable & ~Escapable, R>(
-        for key: borrowing K, _ body: (Span<UInt8>) -> R
+        for key: borrowing K,
+        _ body: (Span<UInt8>) -> R
     ) throws(EngineError) -> R? {
         try key.withBytes { (key: Span<UInt8>) throws(EngineError) in
             try find(key).map { body($0.span) }

@@ -15,7 +15,9 @@ struct FrameDecoder: ~Copyable {
 
     /// The records of a frame, borrowed until the next call.
     mutating func records(
-        _ header: FrameHeader, payload: UnsafeRawBufferPointer, baseStamp: UInt64
+        _ header: FrameHeader,
+        payload: UnsafeRawBufferPointer,
+        baseStamp: UInt64
     ) throws(DecodingFailure) -> Records {
         var records = Records(header, baseStamp: baseStamp)
         guard header.hasRecords else {
@@ -33,7 +35,8 @@ struct FrameDecoder: ~Copyable {
     }
 
     private mutating func decodeStreamed(
-        _ header: FrameHeader, _ payload: UnsafeRawBufferPointer
+        _ header: FrameHeader,
+        _ payload: UnsafeRawBufferPointer
     ) throws(DecodingFailure) -> UnsafeRawBufferPointer {
         if header.flags.contains(.restart) {
             position = 0
@@ -49,7 +52,11 @@ struct FrameDecoder: ~Copyable {
             _ = target.appending(payload)
         } else {
             let isDecoded = LZ4.decompress(
-                payload, to: target, size: header.rawSize, dictionarySize: min(position, 64 << 10))
+                payload,
+                to: target,
+                size: header.rawSize,
+                dictionarySize: min(position, 64 << 10)
+            )
             guard isDecoded else { throw .malformed("compressed payload") }
         }
         hasContext = true
@@ -58,7 +65,9 @@ struct FrameDecoder: ~Copyable {
     }
 
     private mutating func decodeLarge(
-        _ header: FrameHeader, _ payload: UnsafeRawBufferPointer, into records: inout Records
+        _ header: FrameHeader,
+        _ payload: UnsafeRawBufferPointer,
+        into records: inout Records
     ) throws(DecodingFailure) {
         hasContext = false
         var reader = ByteReader(payload)
@@ -122,8 +131,11 @@ struct FrameDecoder: ~Copyable {
         ) throws(DecodingFailure) -> (RecordHead, Int) {
             var size = 0
             let head = try RecordHead(
-                &reader, previousSequence: previousSequence, previousStamp: previousStamp,
-                operationsSize: &size)
+                &reader,
+                previousSequence: previousSequence,
+                previousStamp: previousStamp,
+                operationsSize: &size
+            )
             guard
                 previousSequence != header.previousSequence
                     || head.sequence == header.firstSequence, head.sequence <= header.lastSequence

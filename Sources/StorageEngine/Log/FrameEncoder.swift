@@ -57,7 +57,9 @@ struct FrameEncoder: ~Copyable {
 
     /// Encodes one streamed frame and returns the index of the first entry behind it.
     private mutating func encodeFrame(
-        _ buffer: borrowing LogBuffer, from first: Int, at place: inout Place
+        _ buffer: borrowing LogBuffer,
+        from first: Int,
+        at place: inout Place
     ) -> Int {
         let head = buffer.entries[first]
         let restarts = mustRestart || !fits(head)
@@ -73,7 +75,10 @@ struct FrameEncoder: ~Copyable {
             let entry = buffer.entries[index]
             guard entry.large == nil, fits(entry) else { break }
             position += entry.head.encode(
-                to: window + position, previousStamp: previousStamp, operationsSize: entry.size)
+                to: window + position,
+                previousStamp: previousStamp,
+                operationsSize: entry.size
+            )
             _ = (window + position).appending(buffer.operations(of: entry))
             position += entry.size
             previousStamp = entry.head.stamp
@@ -86,8 +91,12 @@ struct FrameEncoder: ~Copyable {
         var flags: FrameHeader.Flags = isRaw ? .storedRaw : []
         if restarts { flags.insert(.restart) }
         appendFrame(
-            flags, payload: payload, rawSize: raw.count,
-            records: (head, buffer.entries[index - 1]), at: &place)
+            flags,
+            payload: payload,
+            rawSize: raw.count,
+            records: (head, buffer.entries[index - 1]),
+            at: &place
+        )
         return index
     }
 
@@ -99,54 +108,85 @@ struct FrameEncoder: ~Copyable {
         guard let block = entry.large else { return }
         var payload = ByteBuffer(capacity: RecordHead.encodedSizeMax + block.bytes.count)
         let headSize = entry.head.encode(
-            to: payload.reserve(RecordHead.encodedSizeMax), previousStamp: place.header.baseStamp,
-            operationsSize: entry.size)
+            to: payload.reserve(RecordHead.encodedSizeMax),
+            previousStamp: place.header.baseStamp,
+            operationsSize: entry.size
+        )
         payload.advance(by: headSize)
         payload.append(UnsafeRawBufferPointer(block.bytes))
         var flags: FrameHeader.Flags = [.large, .restart]
         if block.isRaw { flags.insert(.storedRaw) }
         appendFrame(
-            flags, payload: payload.bytes, rawSize: headSize + entry.size,
-            records: (entry, entry), at: &place)
+            flags,
+            payload: payload.bytes,
+            rawSize: headSize + entry.size,
+            records: (entry, entry),
+            at: &place
+        )
         mustRestart = true
     }
 
     /// Appends a frame without records: a sync marker or a seal.
     mutating func encodeEmpty(
-        _ flags: FrameHeader.Flags, lastSequence: UInt64, logHash: UInt64, at place: inout Place
+        _ flags: FrameHeader.Flags,
+        lastSequence: UInt64,
+        logHash: UInt64,
+        at place: inout Place
     ) {
         appendFrame(
             FrameHeader(
-                flags: flags, payloadHash: Checksum.xxh3(.init(start: nil, count: 0)),
-                storedSize: 0, rawSize: 0, previousSequence: lastSequence,
-                firstSequence: lastSequence, lastSequence: lastSequence,
+                flags: flags,
+                payloadHash: Checksum.xxh3(.init(start: nil, count: 0)),
+                storedSize: 0,
+                rawSize: 0,
+                previousSequence: lastSequence,
+                firstSequence: lastSequence,
+                lastSequence: lastSequence,
                 syncedThrough: place.syncedThrough,
-                logHash: flags.contains(.seal) ? logHash : nil),
-            payload: .init(start: nil, count: 0), at: &place)
+                logHash: flags.contains(.seal) ? logHash : nil
+            ),
+            payload: .init(start: nil, count: 0),
+            at: &place
+        )
     }
 
     private mutating func appendFrame(
-        _ flags: FrameHeader.Flags, payload: UnsafeRawBufferPointer, rawSize: Int,
-        records: (first: LogBuffer.Entry, last: LogBuffer.Entry), at place: inout Place
+        _ flags: FrameHeader.Flags,
+        payload: UnsafeRawBufferPointer,
+        rawSize: Int,
+        records: (first: LogBuffer.Entry, last: LogBuffer.Entry),
+        at place: inout Place
     ) {
         rawBytes += UInt64(rawSize)
         appendFrame(
             FrameHeader(
-                flags: flags, payloadHash: Checksum.xxh3(payload), storedSize: payload.count,
-                rawSize: rawSize, previousSequence: records.first.head.previousSequence,
+                flags: flags,
+                payloadHash: Checksum.xxh3(payload),
+                storedSize: payload.count,
+                rawSize: rawSize,
+                previousSequence: records.first.head.previousSequence,
                 firstSequence: records.first.head.sequence,
-                lastSequence: records.last.head.sequence, syncedThrough: place.syncedThrough,
-                logHash: flags.contains(.restart) ? records.first.hashBefore : nil),
-            payload: payload, at: &place)
+                lastSequence: records.last.head.sequence,
+                syncedThrough: place.syncedThrough,
+                logHash: flags.contains(.restart) ? records.first.hashBefore : nil
+            ),
+            payload: payload,
+            at: &place
+        )
     }
 
     private mutating func appendFrame(
-        _ header: FrameHeader, payload: UnsafeRawBufferPointer, at place: inout Place
+        _ header: FrameHeader,
+        payload: UnsafeRawBufferPointer,
+        at place: inout Place
     ) {
         let start = output.count
         let headerSize = header.encode(
-            to: output.reserve(FrameHeader.encodedSizeMax), at: place.offset, seed: place.seed,
-            base: place.header.predecessor.lastSequence)
+            to: output.reserve(FrameHeader.encodedSizeMax),
+            at: place.offset,
+            seed: place.seed,
+            base: place.header.predecessor.lastSequence
+        )
         output.advance(by: headerSize)
         output.append(payload)
         output.append(zeros: LogFormat.aligned(output.count - start) - (output.count - start))

@@ -35,9 +35,15 @@ package struct FrameHeader: Hashable, Sendable {
     package var hasRecords: Bool { firstSequence > previousSequence }
 
     package init(
-        flags: Flags, payloadHash: UInt64, storedSize: Int, rawSize: Int,
-        previousSequence: UInt64, firstSequence: UInt64, lastSequence: UInt64,
-        syncedThrough: UInt64, logHash: UInt64?
+        flags: Flags,
+        payloadHash: UInt64,
+        storedSize: Int,
+        rawSize: Int,
+        previousSequence: UInt64,
+        firstSequence: UInt64,
+        lastSequence: UInt64,
+        syncedThrough: UInt64,
+        logHash: UInt64?
     ) {
         self.flags = flags
         self.payloadHash = payloadHash
@@ -52,7 +58,10 @@ package struct FrameHeader: Hashable, Sendable {
 
     /// Writes the header and returns its size; the target has ``encodedSizeMax`` bytes.
     package func encode(
-        to target: UnsafeMutableRawPointer, at offset: UInt64, seed: UInt64, base: UInt64
+        to target: UnsafeMutableRawPointer,
+        at offset: UInt64,
+        seed: UInt64,
+        base: UInt64
     ) -> Int {
         precondition(logHash != nil || flags.isDisjoint(with: [.restart, .seal]))
         target.storeBytes(of: flags.rawValue, toByteOffset: 5, as: UInt8.self)
@@ -84,7 +93,10 @@ package struct FrameHeader: Hashable, Sendable {
     ///   - base: The last sequence of the file's predecessor.
     ///   - headerSize: Set to the size of the header.
     package init?(
-        decoding bytes: UnsafeRawBufferPointer, at offset: UInt64, seed: UInt64, base: UInt64,
+        decoding bytes: UnsafeRawBufferPointer,
+        at offset: UInt64,
+        seed: UInt64,
+        base: UInt64,
         headerSize: inout Int
     ) {
         guard bytes.count >= Self.encodedSizeMin, let start = bytes.baseAddress else { return nil }
@@ -111,13 +123,23 @@ package struct FrameHeader: Hashable, Sendable {
         }
         headerSize = size
         self.init(
-            flags: flags, payloadHash: hash, storedSize: stored, rawSize: raw,
-            previousSequence: previous, firstSequence: first, lastSequence: last,
-            syncedThrough: offset - unsynced * 8, logHash: logHash)
+            flags: flags,
+            payloadHash: hash,
+            storedSize: stored,
+            rawSize: raw,
+            previousSequence: previous,
+            firstSequence: first,
+            lastSequence: last,
+            syncedThrough: offset - unsynced * 8,
+            logHash: logHash
+        )
     }
 
     private static func check(
-        _ start: UnsafeRawPointer, size: Int, at offset: UInt64, seed: UInt64
+        _ start: UnsafeRawPointer,
+        size: Int,
+        at offset: UInt64,
+        seed: UInt64
     ) -> UInt32 {
         let covered = UnsafeRawBufferPointer(start: start + 4, count: size - 4)
         return UInt32(truncatingIfNeeded: Checksum.xxh3(covered, seed: seed &+ offset))

@@ -48,13 +48,22 @@ struct LogBuffer: ~Copyable {
     private static let idleCapacity = 4 << 20
 
     mutating func append(
-        _ head: RecordHead, hashBefore: UInt64, hash: UInt64, operations: UnsafeRawBufferPointer,
+        _ head: RecordHead,
+        hashBefore: UInt64,
+        hash: UInt64,
+        operations: UnsafeRawBufferPointer,
         large: LargeBlock?
     ) {
         entries.append(
             Entry(
-                head: head, hashBefore: hashBefore, hash: hash, start: storage.count,
-                size: operations.count, large: large))
+                head: head,
+                hashBefore: hashBefore,
+                hash: hash,
+                start: storage.count,
+                size: operations.count,
+                large: large
+            )
+        )
         if large == nil { storage.append(operations) }
         size += large?.bytes.count ?? operations.count
     }

@@ -12,8 +12,13 @@ package struct LogFileHeader: Hashable, Sendable {
     package let epochs: [EpochEntry]
 
     package init(
-        historyID: UniqueID, memberID: UniqueID, fileNumber: UInt64, baseStamp: UInt64,
-        predecessor: LogEnd, startsEpoch: Bool, epochs: [EpochEntry]
+        historyID: UniqueID,
+        memberID: UniqueID,
+        fileNumber: UInt64,
+        baseStamp: UInt64,
+        predecessor: LogEnd,
+        startsEpoch: Bool,
+        epochs: [EpochEntry]
     ) {
         guard let newest = epochs.last else { preconditionFailure("a log file has an epoch") }
         self.historyID = historyID
@@ -78,7 +83,8 @@ package struct LogFileHeader: Hashable, Sendable {
         let isIntact =
             Checksum.xxh3(UnsafeRawBufferPointer(rebasing: bytes[..<LogFormat.checksumOffset]))
             == UInt64(
-                littleEndian: bytes.load(fromByteOffset: LogFormat.checksumOffset, as: UInt64.self))
+                littleEndian: bytes.load(fromByteOffset: LogFormat.checksumOffset, as: UInt64.self)
+            )
         try Self.checkFormat(&reader, file: file)
         guard isIntact else { throw corrupt("wrong checksum", at: 0) }
         guard let fields = Fields(&reader) else { throw corrupt("impossible contents", at: 136) }
@@ -87,21 +93,30 @@ package struct LogFileHeader: Hashable, Sendable {
             fields.flags & ~LogFormat.startsEpoch == 0
         else { throw corrupt("contradicting contents", at: 72) }
         self.init(
-            historyID: fields.historyID, memberID: fields.memberID, fileNumber: fields.fileNumber,
-            baseStamp: fields.baseStamp, predecessor: fields.predecessor,
-            startsEpoch: fields.flags & LogFormat.startsEpoch != 0, epochs: fields.epochs)
+            historyID: fields.historyID,
+            memberID: fields.memberID,
+            fileNumber: fields.fileNumber,
+            baseStamp: fields.baseStamp,
+            predecessor: fields.predecessor,
+            startsEpoch: fields.flags & LogFormat.startsEpoch != 0,
+            epochs: fields.epochs
+        )
     }
 
     /// Refuses other format versions and unknown features before anything else is believed.
     private static func checkFormat(
-        _ reader: inout ByteReader, file: String
+        _ reader: inout ByteReader,
+        file: String
     ) throws(EngineError) {
         let version = reader.uint32()
         guard version == LogFormat.version else {
             throw EngineError(
                 .unsupportedFormat,
                 "reading a log file: format version \(version ?? 0), "
-                    + "this program knows \(LogFormat.version)", file: file, offset: 8)
+                    + "this program knows \(LogFormat.version)",
+                file: file,
+                offset: 8
+            )
         }
         let size = reader.uint32()
         let required = reader.uint64() ?? 0
@@ -109,7 +124,9 @@ package struct LogFileHeader: Hashable, Sendable {
             throw EngineError(
                 .unsupportedFormat,
                 "reading a log file: features \(hexadecimal(required)) are unknown to this program",
-                file: file, offset: 16)
+                file: file,
+                offset: 16
+            )
         }
         _ = reader.uint64()
     }
@@ -143,7 +160,10 @@ package struct LogFileHeader: Hashable, Sendable {
                 epochs.append(
                     EpochEntry(
                         epoch: Epoch(number: number, starter: starter),
-                        lastSequenceBefore: sequence, logHashBefore: hash))
+                        lastSequenceBefore: sequence,
+                        logHashBefore: hash
+                    )
+                )
             }
         }
     }

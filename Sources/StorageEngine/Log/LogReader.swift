@@ -40,7 +40,10 @@ package final class LogReader {
 
     /// Reads from the first frame, or from a restart frame at an offset, up to a length of the file.
     package init(
-        file: StoreFile, header: LogFileHeader, limit: UInt64, from start: UInt64? = nil
+        file: StoreFile,
+        header: LogFileHeader,
+        limit: UInt64,
+        from start: UInt64? = nil
     ) {
         self.file = file
         self.header = header
@@ -71,7 +74,9 @@ package final class LogReader {
         case .success(let header): found = header
         }
         let payload = try input.bytes(
-            at: offset + UInt64(found.headerSize), count: found.header.storedSize)
+            at: offset + UInt64(found.headerSize),
+            count: found.header.storedSize
+        )
         guard Checksum.xxh3(payload) == found.header.payloadHash else {
             stop = .badPayload
             return false
@@ -97,8 +102,12 @@ package final class LogReader {
         var headerSize = 0
         guard
             let header = FrameHeader(
-                decoding: bytes, at: offset, seed: seed,
-                base: self.header.predecessor.lastSequence, headerSize: &headerSize)
+                decoding: bytes,
+                at: offset,
+                seed: seed,
+                base: self.header.predecessor.lastSequence,
+                headerSize: &headerSize
+            )
         else { return .failure(.badHeader) }
         guard UInt64(headerSize + header.storedSize) <= limit - offset else {
             return .failure(.cutShort)
@@ -120,17 +129,24 @@ package final class LogReader {
     }
 
     private func decode(
-        _ header: FrameHeader, payload: UnsafeRawBufferPointer,
+        _ header: FrameHeader,
+        payload: UnsafeRawBufferPointer,
         _ body: (RecordHead, UnsafeRawBufferPointer) throws(EngineError) -> Void
     ) throws(EngineError) {
         var records: FrameDecoder.Records
         do {
-            records = try decoder.records(header, payload: payload, baseStamp: self.header.baseStamp)
+            records = try decoder.records(
+                header,
+                payload: payload,
+                baseStamp: self.header.baseStamp
+            )
             while let record = try records.next() {
                 let digest = LogHash.digest(record.operations)
                 logHash = LogHash.next(logHash, record.head, digest: digest)
                 lastStamp = max(lastStamp, record.head.stamp)
-                do { try body(record.head, record.operations) } catch { throw Failure.caller(error) }
+                do { try body(record.head, record.operations) } catch {
+                    throw Failure.caller(error)
+                }
             }
         } catch let failure as DecodingFailure {
             throw error(failure)
@@ -144,7 +160,11 @@ package final class LogReader {
 
     private enum Failure: Error {
         case caller(EngineError)
-        var error: EngineError { switch self { case .caller(let error): error } }
+        var error: EngineError {
+            switch self {
+            case .caller(let error): error
+            }
+        }
     }
 
     private func error(_ failure: DecodingFailure) -> EngineError {

@@ -53,7 +53,10 @@ final class LogWriter {
     private var lastStamp: UInt64
 
     init(
-        directory: StoreDirectory, mark: StoreMark, recovered: RecoveredLog, reservedSize: UInt64
+        directory: StoreDirectory,
+        mark: StoreMark,
+        recovered: RecoveredLog,
+        reservedSize: UInt64
     ) {
         self.directory = directory
         self.mark = mark
@@ -76,7 +79,9 @@ final class LogWriter {
     ///
     /// On failure the file's tail is cut back, and the buffers are as before.
     func append(
-        _ first: borrowing LogBuffer, _ second: borrowing LogBuffer, syncedThrough: UInt64,
+        _ first: borrowing LogBuffer,
+        _ second: borrowing LogBuffer,
+        syncedThrough: UInt64,
         epochs: [EpochEntry]
     ) throws(AppendFailure) {
         guard let last = second.entries.last ?? first.entries.last else { return }
@@ -100,8 +105,11 @@ final class LogWriter {
 
     private func place(in active: ActiveLogFile, syncedThrough: UInt64) -> FrameEncoder.Place {
         FrameEncoder.Place(
-            header: active.header, seed: active.seed, offset: active.length,
-            syncedThrough: syncedThrough)
+            header: active.header,
+            seed: active.seed,
+            offset: active.length,
+            syncedThrough: syncedThrough
+        )
     }
 
     private func write(to active: ActiveLogFile, through length: UInt64) throws(AppendFailure) {
@@ -118,7 +126,9 @@ final class LogWriter {
 
     /// Removes what a failed append left behind, so that nothing is ever appended behind it.
     private func cutBack(
-        _ active: ActiveLogFile, _ error: EngineError, touched: Bool
+        _ active: ActiveLogFile,
+        _ error: EngineError,
+        touched: Bool
     ) -> AppendFailure {
         do throws(EngineError) {
             if touched || error.code != .noSpace { try active.file.truncate(to: active.length) }
@@ -162,11 +172,19 @@ final class LogWriter {
 
     /// Writes the header of a file made ahead; from then on it is the current one.
     private func begin(
-        _ file: StoreFile, epochs: [EpochEntry], startsEpoch: Bool
+        _ file: StoreFile,
+        epochs: [EpochEntry],
+        startsEpoch: Bool
     ) throws(EngineError) -> ActiveLogFile {
         let header = LogFileHeader(
-            historyID: mark.historyID, memberID: mark.memberID, fileNumber: end.fileNumber + 1,
-            baseStamp: lastStamp, predecessor: end, startsEpoch: startsEpoch, epochs: epochs)
+            historyID: mark.historyID,
+            memberID: mark.memberID,
+            fileNumber: end.fileNumber + 1,
+            baseStamp: lastStamp,
+            predecessor: end,
+            startsEpoch: startsEpoch,
+            epochs: epochs
+        )
         try file.write(header.encoded(), at: 0)
         try file.dataSync()
         let active = ActiveLogFile(file: file, header: header)
@@ -179,7 +197,9 @@ final class LogWriter {
     ///
     /// - Returns: The finished file, still to be trimmed.
     func rotate(
-        to next: StoreFile, syncedThrough: UInt64, epochs: [EpochEntry]
+        to next: StoreFile,
+        syncedThrough: UInt64,
+        epochs: [EpochEntry]
     ) throws(AppendFailure) -> FinishedLogFile {
         guard let old = current else { preconditionFailure("only a begun log changes files") }
         try seal(old, syncedThrough: syncedThrough)
@@ -201,8 +221,11 @@ final class LogWriter {
             throw .broken(error)
         }
         end = LogEnd(
-            fileNumber: active.header.fileNumber, length: active.length,
-            lastSequence: lastSequence, logHash: logHash)
+            fileNumber: active.header.fileNumber,
+            length: active.length,
+            lastSequence: lastSequence,
+            logHash: logHash
+        )
     }
 
     /// Seals, syncs and trims the current file: a clean end.

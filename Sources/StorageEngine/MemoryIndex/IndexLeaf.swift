@@ -17,7 +17,9 @@ struct IndexLeaf {
 
     /// Makes a leaf in memory of its ``size(keySize:)``.
     static func make(
-        at base: UnsafeMutableRawPointer, key: UnsafeRawBufferPointer, newest: IndexVersion
+        at base: UnsafeMutableRawPointer,
+        key: UnsafeRawBufferPointer,
+        newest: IndexVersion
     ) -> IndexLeaf {
         atomicWord(base).initialize(to: Atomic(UInt(bitPattern: newest.base)))
         base.storeBytes(of: UInt32(key.count), toByteOffset: 8, as: UInt32.self)
@@ -63,8 +65,11 @@ struct IndexVersion {
 
     /// Makes a version in memory of its ``size(valueSize:)``.
     static func make(
-        at base: UnsafeMutableRawPointer, sequence: UInt64, flags: UInt8,
-        value: UnsafeRawBufferPointer, older: IndexVersion?
+        at base: UnsafeMutableRawPointer,
+        sequence: UInt64,
+        flags: UInt8,
+        value: UnsafeRawBufferPointer,
+        older: IndexVersion?
     ) -> IndexVersion {
         atomicWord(base).initialize(to: Atomic(older.map { UInt(bitPattern: $0.base) } ?? 0))
         base.storeBytes(of: sequence, toByteOffset: 8, as: UInt64.self)

@@ -32,7 +32,10 @@ struct IndexReference: Equatable {
     /// The inner node; the reference is neither none nor a leaf.
     @inline(__always)
     var node: IndexNode {
-        IndexNode(base: base, kind: unsafeBitCast(UInt8(truncatingIfNeeded: word & 7), to: KindByte.self).kind)
+        IndexNode(
+            base: base,
+            kind: unsafeBitCast(UInt8(truncatingIfNeeded: word & 7), to: KindByte.self).kind
+        )
     }
 
     /// The low bits again as a kind, without a check.
@@ -81,7 +84,9 @@ struct IndexNode {
 
     /// Makes an empty node in memory of its size.
     static func make(
-        at base: UnsafeMutableRawPointer, _ kind: IndexReference.Kind, branch: Int,
+        at base: UnsafeMutableRawPointer,
+        _ kind: IndexReference.Kind,
+        branch: Int,
         sample: IndexLeaf
     ) -> IndexNode {
         for offset in stride(from: 0, to: size(kind), by: 8) {
@@ -98,7 +103,9 @@ struct IndexNode {
     var sample: IndexLeaf {
         IndexLeaf(
             base: UnsafeMutableRawPointer(
-                bitPattern: base.load(fromByteOffset: 24, as: UInt.self)).unsafelyUnwrapped)
+                bitPattern: base.load(fromByteOffset: 24, as: UInt.self)
+            ).unsafelyUnwrapped
+        )
     }
 
     @inline(__always)

@@ -78,7 +78,9 @@ final class MemoryIndex: @unchecked Sendable {
             return Found(version: nil, sawNewer: false)
         }
         return Found(
-            version: leaf.version(at: sequence), sawNewer: newest.sequence > sequence)
+            version: leaf.version(at: sequence),
+            sawNewer: newest.sequence > sequence
+        )
     }
 
     /// The leaf of a key.
@@ -115,7 +117,10 @@ final class MemoryIndex: @unchecked Sendable {
     ///
     /// A key gets ascending sequences. The bytes are copied.
     func insert(
-        key: UnsafeRawBufferPointer, value: UnsafeRawBufferPointer, flags: UInt8, sequence: UInt64,
+        key: UnsafeRawBufferPointer,
+        value: UnsafeRawBufferPointer,
+        flags: UInt8,
+        sequence: UInt64,
         retention: Retention
     ) {
         add(1, to: versions)
@@ -125,7 +130,12 @@ final class MemoryIndex: @unchecked Sendable {
         }
         if place.common == key.count, place.leaf.key.count == key.count {
             return update(
-                place.leaf, value: value, flags: flags, sequence: sequence, retention: retention)
+                place.leaf,
+                value: value,
+                flags: flags,
+                sequence: sequence,
+                retention: retention
+            )
         }
         let leaf = makeLeaf(key, value, flags, sequence)
         if !isBranchPoint(place) { place = searchBranch(key, place) }
@@ -146,14 +156,21 @@ final class MemoryIndex: @unchecked Sendable {
 
     /// A new leaf with its first version right behind it.
     private func makeLeaf(
-        _ key: UnsafeRawBufferPointer, _ value: UnsafeRawBufferPointer, _ flags: UInt8,
+        _ key: UnsafeRawBufferPointer,
+        _ value: UnsafeRawBufferPointer,
+        _ flags: UInt8,
         _ sequence: UInt64
     ) -> IndexLeaf {
         add(1, to: keys)
         let leafSize = IndexLeaf.size(keySize: key.count)
         let memory = arena.allocate(leafSize + IndexVersion.size(valueSize: value.count))
         let version = IndexVersion.make(
-            at: memory + leafSize, sequence: sequence, flags: flags, value: value, older: nil)
+            at: memory + leafSize,
+            sequence: sequence,
+            flags: flags,
+            value: value,
+            older: nil
+        )
         return IndexLeaf.make(at: memory, key: key, newest: version)
     }
 
@@ -180,7 +197,9 @@ final class MemoryIndex: @unchecked Sendable {
 
     @inline(__always)
     private func place(
-        _ slot: UnsafeMutableRawPointer, _ reference: IndexReference, _ leaf: IndexLeaf,
+        _ slot: UnsafeMutableRawPointer,
+        _ reference: IndexReference,
+        _ leaf: IndexLeaf,
         _ key: UnsafeRawBufferPointer
     ) -> Place {
         Place(slot: slot, reference: reference, leaf: leaf, common: key.commonCount(leaf.key))
@@ -238,22 +257,36 @@ final class MemoryIndex: @unchecked Sendable {
     }
 
     private func makeNode(
-        _ kind: IndexReference.Kind, branch: Int, sample: IndexLeaf
+        _ kind: IndexReference.Kind,
+        branch: Int,
+        sample: IndexLeaf
     ) -> IndexNode {
-        IndexNode.make(at: arena.allocate(IndexNode.size(kind)), kind, branch: branch, sample: sample)
+        IndexNode.make(
+            at: arena.allocate(IndexNode.size(kind)),
+            kind,
+            branch: branch,
+            sample: sample
+        )
     }
 
     // MARK: - Versions
 
     private func update(
-        _ leaf: IndexLeaf, value: UnsafeRawBufferPointer, flags: UInt8, sequence: UInt64,
+        _ leaf: IndexLeaf,
+        value: UnsafeRawBufferPointer,
+        flags: UInt8,
+        sequence: UInt64,
         retention: Retention
     ) {
         let older = leaf.newest
         precondition(older.map { $0.sequence < sequence } ?? true)
         let version = IndexVersion.make(
-            at: arena.allocate(IndexVersion.size(valueSize: value.count)), sequence: sequence,
-            flags: flags, value: value, older: older)
+            at: arena.allocate(IndexVersion.size(valueSize: value.count)),
+            sequence: sequence,
+            flags: flags,
+            value: value,
+            older: older
+        )
         leaf.setNewest(version)
         unlink(behind: version, retention)
     }

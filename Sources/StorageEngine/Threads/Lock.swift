@@ -62,7 +62,9 @@ package final class Condition: @unchecked Sendable {
     /// Waits for a signal until a time of the monotonic clock, in nanoseconds.
     package func wait(_ lock: Lock, until deadline: UInt64) {
         var time = timespec(
-            tv_sec: Int(deadline / 1_000_000_000), tv_nsec: Int(deadline % 1_000_000_000))
+            tv_sec: Int(deadline / 1_000_000_000),
+            tv_nsec: Int(deadline % 1_000_000_000)
+        )
         pthread_cond_timedwait(condition, lock.mutex, &time)
     }
 

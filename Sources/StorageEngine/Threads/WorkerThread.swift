@@ -11,14 +11,17 @@ package final class WorkerThread: @unchecked Sendable {
     package init(name: String, _ body: @escaping @Sendable () -> Void) {
         let start = Unmanaged.passRetained(Start(name: name, body: body)).toOpaque()
         let code = pthread_create(
-            &thread, nil,
+            &thread,
+            nil,
             { pointer in
                 guard let pointer else { return nil }
                 let start = Unmanaged<Start>.fromOpaque(pointer).takeRetainedValue()
                 csystem_name_thread(start.name)
                 start.body()
                 return nil
-            }, start)
+            },
+            start
+        )
         precondition(code == 0, "cannot start a thread, errno \(code)")
     }
 

@@ -45,7 +45,8 @@ struct LogWatch {
         let size = history.size(ofFile: path, view) ?? 0
         if size < file.offset { file = File() }
         if file.header == nil {
-            let bytes = history.bytes(ofFile: path, view, in: 0..<UInt64(LogFormat.headerSize)) ?? []
+            let bytes =
+                history.bytes(ofFile: path, view, in: 0..<UInt64(LogFormat.headerSize)) ?? []
             file.header = bytes.withUnsafeBytes { try? LogFileHeader(decoding: $0, file: path) }
         }
         guard let header = file.header else { return }
@@ -57,7 +58,9 @@ struct LogWatch {
     }
 
     private func frame(
-        at offset: UInt64, _ path: String, _ header: LogFileHeader,
+        at offset: UInt64,
+        _ path: String,
+        _ header: LogFileHeader,
         _ history: borrowing SimulatedHistory
     ) -> (lastSequence: UInt64, end: UInt64)? {
         let range = offset..<offset + UInt64(FrameHeader.encodedSizeMax)
@@ -65,8 +68,12 @@ struct LogWatch {
         var headerSize = 0
         let decoded = bytes.withUnsafeBytes {
             FrameHeader(
-                decoding: $0, at: offset, seed: header.seed,
-                base: header.predecessor.lastSequence, headerSize: &headerSize)
+                decoding: $0,
+                at: offset,
+                seed: header.seed,
+                base: header.predecessor.lastSequence,
+                headerSize: &headerSize
+            )
         }
         guard let frame = decoded else { return nil }
         let start = offset + UInt64(headerSize)

@@ -65,7 +65,9 @@ extension ModelStore {
     }
 
     private func checkForward(
-        _ snapshot: Snapshot, _ expected: [(key: [UInt8], value: [UInt8])], _ what: String
+        _ snapshot: Snapshot,
+        _ expected: [(key: [UInt8], value: [UInt8])],
+        _ what: String
     ) throws {
         var cursor = try snapshot.cursor()
         var index = 0
@@ -75,19 +77,23 @@ extension ModelStore {
             else {
                 throw SimulationFailure(
                     "\(what): entry \(index) of \(expected.count) differs from the model at "
-                        + "sequence \(snapshot.sequence)")
+                        + "sequence \(snapshot.sequence)"
+                )
             }
             index += 1
         }
         guard index == expected.count else {
             throw SimulationFailure(
                 "\(what): \(index) entries, the model has \(expected.count) at sequence "
-                    + "\(snapshot.sequence)")
+                    + "\(snapshot.sequence)"
+            )
         }
     }
 
     private func checkBackward(
-        _ snapshot: Snapshot, _ expected: [(key: [UInt8], value: [UInt8])], _ what: String
+        _ snapshot: Snapshot,
+        _ expected: [(key: [UInt8], value: [UInt8])],
+        _ what: String
     ) throws {
         var cursor = try snapshot.cursor()
         var index = expected.count

@@ -24,12 +24,16 @@ extension SimulatedRun {
     }
 
     private func check(
-        _ floor: UInt64?, _ found: UInt64, _ point: String, _ position: Int
+        _ floor: UInt64?,
+        _ found: UInt64,
+        _ point: String,
+        _ position: Int
     ) throws {
         guard let floor, found < floor else { return }
         throw fail(
             "at position \(position) of the trace sequence \(floor) was acknowledged at .\(point), "
-                + "but only \(found) would survive")
+                + "but only \(found) would survive"
+        )
     }
 
     /// Ends the run of this process, by kill or power cut, and goes on from what survives.
@@ -70,7 +74,10 @@ extension SimulatedRun {
             let first = engine.lastSequence
             // Recovery interrupted, and recovery of what it left: the same again.
             let again = try open(
-                interrupted(image), what + ", recovery interrupted", floor: first)
+                interrupted(image),
+                what + ", recovery interrupted",
+                floor: first
+            )
             guard again.lastSequence == first else {
                 throw fail("\(what): \(first), and \(again.lastSequence) after another crash")
             }
@@ -86,7 +93,9 @@ extension SimulatedRun {
     }
 
     private func open(
-        _ image: SimulatedFileSystem, _ what: String, floor: UInt64
+        _ image: SimulatedFileSystem,
+        _ what: String,
+        floor: UInt64
     ) throws -> Engine {
         counts.images += 1
         let engine: Engine
@@ -98,7 +107,8 @@ extension SimulatedRun {
         guard engine.lastSequence >= floor, engine.lastSequence <= model.lastSequence else {
             throw fail(
                 "\(what): recovered up to \(engine.lastSequence), acknowledged was \(floor), "
-                    + "issued \(model.lastSequence)")
+                    + "issued \(model.lastSequence)"
+            )
         }
         try model.check(try engine.makeSnapshot(), "seed \(seed), \(what)")
         return engine

@@ -54,17 +54,25 @@ package final class SimulatedRun {
     }
 
     static func open(
-        _ fileSystem: SimulatedFileSystem, _ workload: Workload, _ clock: SimulatedClock,
-        _ seed: UInt64, readOnly: Bool = false
+        _ fileSystem: SimulatedFileSystem,
+        _ workload: Workload,
+        _ clock: SimulatedClock,
+        _ seed: UInt64,
+        readOnly: Bool = false
     ) throws -> Engine {
         var options = workload.options
         options.readOnly = readOnly
         let entropy = SharedEntropy(seed: seed)
         return try Engine.open(
-            at: directory, options: options,
+            at: directory,
+            options: options,
             environment: Environment(
-                fileSystem: fileSystem, time: clock, entropy: { entropy.next() },
-                startsThreads: false))
+                fileSystem: fileSystem,
+                time: clock,
+                entropy: { entropy.next() },
+                startsThreads: false
+            )
+        )
     }
 
     /// Runs until a number of writes was submitted, then checks the last crash images.
@@ -151,7 +159,9 @@ package final class SimulatedRun {
     }
 
     private func finish() throws {
-        guard let unit = units.filter(\.isPerformed).randomElement(using: &generator) else { return }
+        guard let unit = units.filter(\.isPerformed).randomElement(using: &generator) else {
+            return
+        }
         try finish(unit)
     }
 

@@ -57,7 +57,8 @@ package struct Workload: Sendable {
         case 0: return Array("key\(number)".utf8)
         // Prefixes of each other, the empty key among them.
         case 1: return [UInt8](repeating: UInt8(number % 3), count: number)
-        default: return (0..<number % 5).map { UInt8(truncatingIfNeeded: number &* 151 &+ $0 &* 255) }
+        default:
+            return (0..<number % 5).map { UInt8(truncatingIfNeeded: number &* 151 &+ $0 &* 255) }
         }
     }
 

@@ -18,7 +18,7 @@ extension CommitPipeline {
     /// Takes the next group of writes, `nil` when none can be sequenced now.
     func takeCommit() -> Work? {
         guard !state.isCommitTaken, !state.queue.isEmpty, state.poison == nil else { return nil }
-        let room = max(0, options.memoryWindow - state.bufferedSize)
+        let room = max(0, limits.memoryWindow - state.bufferedSize)
         return state.canAppend ? takeAny(room: room) : takeMemoryOnly(room: room)
     }
 
@@ -86,7 +86,11 @@ extension CommitPipeline {
         state.isSyncRequested = false
         return .sync(
             SyncTarget(
-                file: file, length: state.appendedLength, sequence: state.appendedSequence))
+                file: file,
+                length: state.appendedLength,
+                sequence: state.appendedSequence
+            )
+        )
     }
 
     // MARK: - Finish
@@ -141,7 +145,7 @@ extension CommitPipeline {
         state.unmarkedSince = nil
         if state.unsyncedSince == nil { state.unsyncedSince = now }
         metrics.noteLog(writer)
-        if state.appendedLength >= options.logFileSize, state.rotation == .none, state.ahead != nil {
+        if state.appendedLength >= limits.logFileSize, state.rotation == .none, state.ahead != nil {
             state.rotation = .wanted
         }
     }
@@ -227,9 +231,16 @@ extension CommitPipeline {
     private func poison(_ cause: EngineError) {
         guard state.poison == nil else { return }
         state.poison = EngineError(
-            .poisoned, "writes are refused until the store is reopened: \(cause.message)",
-            file: cause.file, offset: cause.offset, errno: cause.errno)
-        logger.critical("the log failed; writes are refused until reopen", metadata: ["error": "\(cause)"])
+            .poisoned,
+            "writes are refused until the store is reopened: \(cause.message)",
+            file: cause.file,
+            offset: cause.offset,
+            errno: cause.errno
+        )
+        logger.critical(
+            "the log failed; writes are refused until reopen",
+            metadata: ["error": "\(cause)"]
+        )
     }
 
     private func settle(_ ticket: Ticket) {

@@ -27,15 +27,20 @@ struct LogVerification {
             let isLast = index + 1 == files.count
             let limit = file.header.fileNumber == liveEnd?.fileNumber ? liveEnd?.length : nil
             try verify(
-                file.file, file.header, successor: isLast ? nil : files[index + 1].header,
-                limit: limit, into: &report)
+                file.file,
+                file.header,
+                successor: isLast ? nil : files[index + 1].header,
+                limit: limit,
+                into: &report
+            )
         }
         return report
     }
 
     /// The header of a file; `nil` when nothing was ever written to it.
     private func header(
-        of file: StoreFile, number: UInt64
+        of file: StoreFile,
+        number: UInt64
     ) throws(EngineError) -> LogFileHeader? {
         let bytes = try file.read(count: LogFormat.headerSize, at: 0)
         if bytes.allSatisfy({ $0 == 0 }) { return nil }
@@ -43,13 +48,20 @@ struct LogVerification {
             try LogFileHeader(decoding: bytes, file: file.name)
         }
         guard header.historyID == historyID, header.fileNumber == number else {
-            throw .corruption("verifying the log: another file's header", file: file.name, offset: 32)
+            throw .corruption(
+                "verifying the log: another file's header",
+                file: file.name,
+                offset: 32
+            )
         }
         return header
     }
 
     private func verify(
-        _ file: StoreFile, _ header: LogFileHeader, successor: LogFileHeader?, limit: UInt64?,
+        _ file: StoreFile,
+        _ header: LogFileHeader,
+        successor: LogFileHeader?,
+        limit: UInt64?,
         into report: inout VerificationReport
     ) throws(EngineError) {
         let size = try file.size()
@@ -61,12 +73,17 @@ struct LogVerification {
             try Self.check(operations, file: file.name, at: reader.offset)
         }) { report.frames += 1 }
         let end = LogEnd(
-            fileNumber: header.fileNumber, length: reader.offset,
-            lastSequence: reader.lastSequence, logHash: reader.logHash)
+            fileNumber: header.fileNumber,
+            length: reader.offset,
+            lastSequence: reader.lastSequence,
+            logHash: reader.logHash
+        )
         guard reader.offset == length ?? reader.offset, end == successor?.predecessor ?? end else {
             throw .corruption(
                 "verifying the log: \(reader.stop?.rawValue ?? ""), \(length ?? 0) bytes were written",
-                file: file.name, offset: reader.offset)
+                file: file.name,
+                offset: reader.offset
+            )
         }
         report.files += 1
         report.records += records
@@ -74,7 +91,9 @@ struct LogVerification {
     }
 
     private static func check(
-        _ operations: UnsafeRawBufferPointer, file: String, at offset: UInt64
+        _ operations: UnsafeRawBufferPointer,
+        file: String,
+        at offset: UInt64
     ) throws(EngineError) {
         var reader = OperationReader(operations)
         do throws(DecodingFailure) {

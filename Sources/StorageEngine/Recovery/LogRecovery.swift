@@ -89,7 +89,8 @@ struct LogRecovery {
             throw EngineError(
                 .logGap,
                 "opening the log: file number \(mark.floor.fileNumber) is missing, "
-                    + "the last one found is \(log.end.fileNumber)")
+                    + "the last one found is \(log.end.fileNumber)"
+            )
         }
     }
 
@@ -113,7 +114,9 @@ struct LogRecovery {
                 throw EngineError(
                     .logGap,
                     "opening the log: file \(file.name) follows file number "
-                        + "\(found.unused[0]), which was never used", file: file.name)
+                        + "\(found.unused[0]), which was never used",
+                    file: file.name
+                )
             }
             found.files.append(used)
         }
@@ -138,20 +141,27 @@ struct LogRecovery {
         guard header.historyID == mark.historyID, header.fileNumber == number else {
             throw .corruption(
                 "opening the log: the header is of file number \(header.fileNumber), "
-                    + "history \(header.historyID)", file: file.name, offset: 32)
+                    + "history \(header.historyID)",
+                file: file.name,
+                offset: 32
+            )
         }
         return LogFile(file: file, header: header, size: size)
     }
 
     static func isZero(
-        _ input: inout FileInput, from start: UInt64, to end: UInt64
+        _ input: inout FileInput,
+        from start: UInt64,
+        to end: UInt64
     ) throws(EngineError) -> Bool {
         try lastNonZero(&input, from: start, to: end) == nil
     }
 
     /// The offset of the last byte in a range that is not zero.
     static func lastNonZero(
-        _ input: inout FileInput, from start: UInt64, to end: UInt64
+        _ input: inout FileInput,
+        from start: UInt64,
+        to end: UInt64
     ) throws(EngineError) -> UInt64? {
         var last: UInt64?
         var offset = start
@@ -173,7 +183,10 @@ struct LogRecovery {
             throw EngineError(
                 .logGap,
                 "opening the log: file number \(predecessor.fileNumber) must precede this file, "
-                    + "found \(log.end.fileNumber)", file: file.file.name, offset: 104)
+                    + "found \(log.end.fileNumber)",
+                file: file.file.name,
+                offset: 104
+            )
         }
     }
 
@@ -186,23 +199,33 @@ struct LogRecovery {
     // MARK: - Reading
 
     private mutating func readFinished(
-        _ file: LogFile, expected: LogEnd, _ apply: Apply
+        _ file: LogFile,
+        expected: LogEnd,
+        _ apply: Apply
     ) throws(EngineError) {
         guard expected.length <= file.size else {
             throw .corruption(
                 "opening the log: the file has \(file.size) bytes, \(expected.length) were synced",
-                file: file.file.name, offset: file.size)
+                file: file.file.name,
+                offset: file.size
+            )
         }
         let reader = LogReader(file: file.file, header: file.header, limit: expected.length)
         while try read(reader, apply) {}
         let end = LogEnd(
-            fileNumber: file.header.fileNumber, length: reader.offset,
-            lastSequence: reader.lastSequence, logHash: reader.logHash)
+            fileNumber: file.header.fileNumber,
+            length: reader.offset,
+            lastSequence: reader.lastSequence,
+            logHash: reader.logHash
+        )
         guard end == expected else {
             throw .corruption(
                 "opening the log: \(reader.stop?.rawValue ?? "") after sequence "
                     + "\(end.lastSequence), expected \(expected.lastSequence) at \(expected.length); "
-                    + "what lies between is at risk", file: file.file.name, offset: end.length)
+                    + "what lies between is at risk",
+                file: file.file.name,
+                offset: end.length
+            )
         }
         log.end = end
         log.lastStamp = max(log.lastStamp, reader.lastStamp)
@@ -225,7 +248,9 @@ struct LogRecovery {
         let reader = LogReader(file: file.file, header: file.header, limit: file.size)
         var restarts: [UInt64] = []
         while try read(reader, apply) {
-            if reader.frame?.flags.contains(.restart) == true { restarts.append(reader.frameOffset) }
+            if reader.frame?.flags.contains(.restart) == true {
+                restarts.append(reader.frameOffset)
+            }
         }
         let restart =
             restarts.last { $0 < reader.syncedThrough } ?? UInt64(LogFormat.headerSize)
@@ -237,12 +262,19 @@ struct LogRecovery {
             log.report.tornBytes += last + 1 - reader.offset
         }
         log.end = LogEnd(
-            fileNumber: file.header.fileNumber, length: reader.offset,
-            lastSequence: reader.lastSequence, logHash: reader.logHash)
+            fileNumber: file.header.fileNumber,
+            length: reader.offset,
+            lastSequence: reader.lastSequence,
+            logHash: reader.logHash
+        )
         log.lastStamp = max(log.lastStamp, reader.lastStamp)
         return Tail(
-            file: file, end: log.end, proven: reader.syncedThrough, restart: restart,
-            tornEnd: tornEnd)
+            file: file,
+            end: log.end,
+            proven: reader.syncedThrough,
+            restart: restart,
+            tornEnd: tornEnd
+        )
     }
 
     private mutating func read(_ reader: LogReader, _ apply: Apply) throws(EngineError) -> Bool {
@@ -257,26 +289,38 @@ struct LogRecovery {
 
     /// Refuses a bad frame behind which the file proves that it was synced.
     private func checkTorn(
-        _ file: LogFile, _ reader: LogReader, _ input: inout FileInput, through last: UInt64
+        _ file: LogFile,
+        _ reader: LogReader,
+        _ input: inout FileInput,
+        through last: UInt64
     ) throws(EngineError) {
         guard reader.stop != .sealed else {
             throw .corruption(
-                "opening the log: bytes behind the seal", file: file.file.name, offset: last)
+                "opening the log: bytes behind the seal",
+                file: file.file.name,
+                offset: last
+            )
         }
         var offset = reader.offset
         while offset <= last {
             let bytes = try input.bytes(at: offset, upTo: FrameHeader.encodedSizeMax)
             var headerSize = 0
             if let frame = FrameHeader(
-                decoding: bytes, at: offset, seed: file.header.seed,
-                base: file.header.predecessor.lastSequence, headerSize: &headerSize),
+                decoding: bytes,
+                at: offset,
+                seed: file.header.seed,
+                base: file.header.predecessor.lastSequence,
+                headerSize: &headerSize
+            ),
                 frame.flags.contains(.seal) || frame.syncedThrough > reader.offset
             {
                 throw .corruption(
                     "opening the log: \(reader.stop?.rawValue ?? ""), but a frame at \(offset) "
                         + "proves that it was synced; the records after sequence "
                         + "\(reader.lastSequence) up to \(frame.lastSequence) are at risk",
-                    file: file.file.name, offset: reader.offset)
+                    file: file.file.name,
+                    offset: reader.offset
+                )
             }
             offset += UInt64(LogFormat.alignment)
         }
@@ -300,7 +344,8 @@ struct LogRecovery {
             return
         }
         log.end = try TailRewriter(directory: directory, mark: mark, tail: tail).run(
-            &log.report.rewrittenRecords)
+            &log.report.rewrittenRecords
+        )
         var settled = mark
         settled.floor = log.end
         try directory.durableReplace(.store, with: settled.encoded())

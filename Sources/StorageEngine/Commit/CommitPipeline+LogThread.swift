@@ -33,7 +33,9 @@ extension CommitPipeline {
 
     /// Wakes the log thread when there is something to do before it wakes on its own.
     func wakeLogThreadIfNeeded() {
-        guard state.logThreadDeadline != 0, logThreadTime() < state.logThreadDeadline else { return }
+        guard state.logThreadDeadline != 0, logThreadTime() < state.logThreadDeadline else {
+            return
+        }
         // Once is enough; it looks for work before it waits again.
         state.logThreadDeadline = 0
         logThreadCondition.signal()
@@ -45,10 +47,10 @@ extension CommitPipeline {
         if isLogThreadNeeded { return 0 }
         var time = UInt64.max
         if let since = state.bufferedSince {
-            time = min(time, max(since + memoryDelay, state.retryTime))
+            time = min(time, max(since + limits.memoryDelay, state.retryTime))
         }
         if let since = state.unsyncedSince {
-            time = min(time, since + syncInterval)
+            time = min(time, since + limits.syncInterval)
         }
         if let since = state.unmarkedSince { time = min(time, since + Self.markerDelay) }
         if state.file != nil, state.ahead == nil, !state.isMakingAhead {
@@ -76,7 +78,7 @@ extension CommitPipeline {
     /// Whether the log buffer should be written before its time.
     private var isFlushUrgent: Bool {
         guard state.bufferedSize > 0 else { return false }
-        return state.bufferedSize >= options.memoryWindow / 2 && state.retryTime == 0
+        return state.bufferedSize >= limits.memoryWindow / 2 && state.retryTime == 0
             || state.waiters.contains { $0.point > .memory && $0.sequence > state.appendedSequence }
     }
 
@@ -96,7 +98,7 @@ extension CommitPipeline {
 
     private func takeDueFlush(now: UInt64) -> Work? {
         guard let since = state.bufferedSince, now >= state.retryTime,
-            isFlushUrgent || now >= since + memoryDelay
+            isFlushUrgent || now >= since + limits.memoryDelay
         else { return nil }
         return takeFlush()
     }
@@ -105,7 +107,7 @@ extension CommitPipeline {
         guard let since = state.unsyncedSince else { return nil }
         let isDue =
             state.isSyncRequested || state.unsyncedLength >= Self.syncDistance
-            || state.rotation == .wanted || now >= since + syncInterval
+            || state.rotation == .wanted || now >= since + limits.syncInterval
         return isDue ? takeSync() : nil
     }
 

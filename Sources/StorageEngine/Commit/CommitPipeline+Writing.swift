@@ -9,7 +9,9 @@ extension CommitPipeline {
 
     /// Commits one operation and waits for its ack point.
     func write(
-        _ kind: OperationKind, key: UnsafeRawBufferPointer, value: UnsafeRawBufferPointer,
+        _ kind: OperationKind,
+        key: UnsafeRawBufferPointer,
+        value: UnsafeRawBufferPointer,
         ack: AckPoint
     ) throws(EngineError) -> WriteReceipt {
         try WriteBatch.check(key: key, value: value)
@@ -23,7 +25,9 @@ extension CommitPipeline {
             Swift.Result { () throws(EngineError) in
                 let size = OperationFormat.encode(kind, key: key, value: value, to: scratch)
                 return try write(
-                    UnsafeRawBufferPointer(rebasing: scratch[..<size]), ack: ack)
+                    UnsafeRawBufferPointer(rebasing: scratch[..<size]),
+                    ack: ack
+                )
             }
         }
         return try result.get()
@@ -34,7 +38,8 @@ extension CommitPipeline {
 
     /// Commits encoded operations and waits for their ack point.
     func write(
-        _ operations: UnsafeRawBufferPointer, ack: AckPoint
+        _ operations: UnsafeRawBufferPointer,
+        ack: AckPoint
     ) throws(EngineError) -> WriteReceipt {
         let start = now
         let result = try write(PreparedWrite(operations), ack: ack)
@@ -45,8 +50,13 @@ extension CommitPipeline {
     private func receipt(_ result: Result, _ ack: AckPoint) -> WriteReceipt {
         WriteReceipt(
             position: Position(
-                epoch: result.epoch, sequence: result.sequence, logHash: result.logHash),
-            reached: ack, pipeline: self)
+                epoch: result.epoch,
+                sequence: result.sequence,
+                logHash: result.logHash
+            ),
+            reached: ack,
+            pipeline: self
+        )
     }
 
     /// Commits a write and waits for its ack point; the thread does the work that nobody else does.
@@ -73,7 +83,9 @@ extension CommitPipeline {
         let outcome = ticket.outcome
         state.spareTickets.append(ticket)
         var failure: EngineError?
-        if ack == .disk, case .done(let result) = outcome { failure = work(to: .disk, result.sequence) }
+        if ack == .disk, case .done(let result) = outcome {
+            failure = work(to: .disk, result.sequence)
+        }
         lock.release()
         if let failure { throw failure }
         return try outcome.result()
@@ -156,7 +168,8 @@ extension CommitPipeline {
     /// Starts a write whose caller can suspend. Does it at once, in the page cache, when nobody else
     /// writes; else the ticket owns a copy of the operations and is still to be enqueued.
     func begin(
-        _ operations: UnsafeRawBufferPointer, ack: AckPoint
+        _ operations: UnsafeRawBufferPointer,
+        ack: AckPoint
     ) throws(EngineError) -> Ticket {
         let write = PreparedWrite(operations)
         lock.acquire()
@@ -235,7 +248,10 @@ extension CommitPipeline {
         defer { lock.release() }
         if let refusal { throw refusal }
         return Position(
-            epoch: state.epochs.last?.epoch ?? .none, sequence: state.lastSequence, logHash: nil)
+            epoch: state.epochs.last?.epoch ?? .none,
+            sequence: state.lastSequence,
+            logHash: nil
+        )
     }
 
     /// Why a new write is refused, `nil` when it is not.
@@ -282,7 +298,11 @@ extension CommitPipeline {
         let context = state.appendContext
         do throws(AppendFailure) {
             try writer.append(
-                writing, active, syncedThrough: context.syncedThrough, epochs: context.epochs)
+                writing,
+                active,
+                syncedThrough: context.syncedThrough,
+                epochs: context.epochs
+            )
         } catch {
             throw error.error
         }

@@ -14,7 +14,8 @@ extension StoreFile {
 extension StoreDirectory {
     /// Replaces a file by the bytes of a buffer.
     func durableReplace(
-        _ name: FileName, with buffer: consuming ByteBuffer
+        _ name: FileName,
+        with buffer: consuming ByteBuffer
     ) throws(EngineError) {
         let bytes = buffer.bytes
         try durableReplace(name) { file throws(EngineError) in

@@ -6,8 +6,10 @@ extension CommitPipeline {
         lock.acquire()
         defer { lock.release() }
         var current = Engine.Metrics(
-            sync: metrics.syncs.snapshot, rotation: metrics.rotations.snapshot,
-            lastSequence: state.lastSequence)
+            sync: metrics.syncs.snapshot,
+            rotation: metrics.rotations.snapshot,
+            lastSequence: state.lastSequence
+        )
         for point in AckPoint.allCases { current.writes[point] = metrics.writes(point).snapshot }
         current.walBytesRaw = metrics.rawBytes.load(ordering: .relaxed)
         current.walBytesStored = metrics.storedBytes.load(ordering: .relaxed)
@@ -31,13 +33,27 @@ extension CommitPipeline {
 
 extension Engine.Metrics {
     init(
-        sync: Engine.Latency = LatencyHistogram().snapshot,
-        rotation: Engine.Latency = LatencyHistogram().snapshot, lastSequence: UInt64
+        sync: Latency = LatencyHistogram().snapshot,
+        rotation: Latency = LatencyHistogram().snapshot,
+        lastSequence: UInt64
     ) {
         self.init(
-            sync: sync, rotation: rotation, walBytesRaw: 0, walBytesStored: 0, frames: 0,
-            rotations: 0, syncs: 0, bufferedBytes: 0, lastSequence: lastSequence,
-            walSequence: lastSequence, diskSequence: lastSequence, indexBytes: 0, indexKeys: 0,
-            indexVersions: 0, snapshots: 0, poison: nil)
+            sync: sync,
+            rotation: rotation,
+            walBytesRaw: 0,
+            walBytesStored: 0,
+            frames: 0,
+            rotations: 0,
+            syncs: 0,
+            bufferedBytes: 0,
+            lastSequence: lastSequence,
+            walSequence: lastSequence,
+            diskSequence: lastSequence,
+            indexBytes: 0,
+            indexKeys: 0,
+            indexVersions: 0,
+            snapshots: 0,
+            poison: nil
+        )
     }
 }

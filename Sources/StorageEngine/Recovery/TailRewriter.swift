@@ -16,13 +16,18 @@ struct TailRewriter {
     func run(_ rewritten: inout UInt64) throws(EngineError) -> LogEnd {
         var progress = Progress()
         let reader = LogReader(
-            file: tail.file.file, header: tail.file.header, limit: tail.end.length,
-            from: tail.restart == UInt64(LogFormat.headerSize) ? nil : tail.restart)
+            file: tail.file.file,
+            header: tail.file.header,
+            limit: tail.end.length,
+            from: tail.restart == UInt64(LogFormat.headerSize) ? nil : tail.restart
+        )
         try skipProven(reader, &progress)
         guard let proven = progress.proven else {
             throw .corruption(
                 "recovering the log: no frame ends at \(tail.proven), which was synced",
-                file: tail.file.file.name, offset: tail.proven)
+                file: tail.file.file.name,
+                offset: tail.proven
+            )
         }
         guard tail.end.lastSequence > proven.lastSequence else { return proven }
         let end = try write(reader, proven: proven, &progress)
@@ -31,29 +36,43 @@ struct TailRewriter {
     }
 
     private func skipProven(
-        _ reader: LogReader, _ progress: inout Progress
+        _ reader: LogReader,
+        _ progress: inout Progress
     ) throws(EngineError) {
         while reader.offset < tail.proven {
             guard try reader.next({ _, _ in }) else { return }
         }
         guard reader.offset == tail.proven else { return }
         progress.proven = LogEnd(
-            fileNumber: tail.file.header.fileNumber, length: tail.proven,
-            lastSequence: reader.lastSequence, logHash: reader.logHash)
+            fileNumber: tail.file.header.fileNumber,
+            length: tail.proven,
+            lastSequence: reader.lastSequence,
+            logHash: reader.logHash
+        )
     }
 
     private func write(
-        _ reader: LogReader, proven: LogEnd, _ progress: inout Progress
+        _ reader: LogReader,
+        proven: LogEnd,
+        _ progress: inout Progress
     ) throws(EngineError) -> LogEnd {
         let old = tail.file.header
         let header = LogFileHeader(
-            historyID: old.historyID, memberID: mark.memberID, fileNumber: old.fileNumber + 1,
-            baseStamp: reader.lastStamp, predecessor: proven, startsEpoch: false,
-            epochs: old.epochs)
+            historyID: old.historyID,
+            memberID: mark.memberID,
+            fileNumber: old.fileNumber + 1,
+            baseStamp: reader.lastStamp,
+            predecessor: proven,
+            startsEpoch: false,
+            epochs: old.epochs
+        )
         var encoder = FrameEncoder()
         var place = FrameEncoder.Place(
-            header: header, seed: header.seed, offset: UInt64(LogFormat.headerSize),
-            syncedThrough: UInt64(LogFormat.headerSize))
+            header: header,
+            seed: header.seed,
+            offset: UInt64(LogFormat.headerSize),
+            syncedThrough: UInt64(LogFormat.headerSize)
+        )
         progress.hash = proven.logHash
         let name = FileName.log(header.fileNumber)
         try directory.durableReplace(name) { file throws(EngineError) in
@@ -66,20 +85,27 @@ struct TailRewriter {
                 progress.buffer.removeAll()
                 if isDone {
                     encoder.encodeEmpty(
-                        .seal, lastSequence: reader.lastSequence, logHash: reader.logHash,
-                        at: &place)
+                        .seal,
+                        lastSequence: reader.lastSequence,
+                        logHash: reader.logHash,
+                        at: &place
+                    )
                 }
                 try file.write(encoder.output, at: start)
                 encoder.clearOutput()
             }
         }
         return LogEnd(
-            fileNumber: header.fileNumber, length: place.offset,
-            lastSequence: reader.lastSequence, logHash: reader.logHash)
+            fileNumber: header.fileNumber,
+            length: place.offset,
+            lastSequence: reader.lastSequence,
+            logHash: reader.logHash
+        )
     }
 
     private func readFrame(
-        _ reader: LogReader, _ progress: inout Progress
+        _ reader: LogReader,
+        _ progress: inout Progress
     ) throws(EngineError) -> Bool {
         var buffer = LogBuffer()
         var hash = progress.hash
@@ -89,7 +115,12 @@ struct TailRewriter {
                 operations.count > LogFormat.largeSize ? LargeBlock(compressing: operations) : nil
             let next = LogHash.next(hash, head, digest: LogHash.digest(operations))
             buffer.append(
-                head, hashBefore: hash, hash: next, operations: operations, large: large)
+                head,
+                hashBefore: hash,
+                hash: next,
+                operations: operations,
+                large: large
+            )
             hash = next
             count += 1
         }

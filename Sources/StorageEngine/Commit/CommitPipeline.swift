@@ -29,11 +29,20 @@ internal import Logging
 ///
 /// Thread safety: `submit`, `wait`, `close` and what is built on them may be called from any thread.
 final class CommitPipeline: @unchecked Sendable {
+    /// What bounds the pipeline; see the options of the same names.
+    struct Limits: Sendable {
+        /// Bytes.
+        let memoryWindow: Int
+        /// Nanoseconds.
+        let memoryDelay, syncInterval: UInt64
+        /// Bytes.
+        let logFileSize: UInt64
+    }
+
     // Constant.
     let environment: Environment
-    let options: Engine.Options
-    /// Limits of the options, in nanoseconds.
-    let memoryDelay, syncInterval: UInt64
+    let limits: Limits
+    let logger: Logger
     let readState: ReadState
     let metrics = MetricsRecorder()
 
@@ -59,20 +68,22 @@ final class CommitPipeline: @unchecked Sendable {
     let state: PipelineState
 
     init(
-        environment: Environment, options: Engine.Options, readState: ReadState,
-        writer: LogWriter, recovered: RecoveredLog
+        environment: Environment,
+        limits: Limits,
+        logger: Logger,
+        readState: ReadState,
+        writer: LogWriter,
+        recovered: RecoveredLog
     ) {
         self.environment = environment
-        self.options = options
-        memoryDelay = options.memoryDelayNanoseconds
-        syncInterval = options.syncIntervalNanoseconds
+        self.limits = limits
+        self.logger = logger
         self.readState = readState
         self.writer = writer
         sequencer = Sequencer(recovered: recovered)
         state = PipelineState(lastSequence: recovered.end.lastSequence)
     }
 
-    var logger: Logger { options.logger }
     var now: UInt64 { environment.time.monotonicNanoseconds }
 
     // MARK: - Units of work
@@ -199,7 +210,10 @@ final class CommitPipeline: @unchecked Sendable {
         let start = now
         do throws(AppendFailure) {
             let finished = try writer.rotate(
-                to: next, syncedThrough: context.syncedThrough, epochs: context.epochs)
+                to: next,
+                syncedThrough: context.syncedThrough,
+                epochs: context.epochs
+            )
             metrics.noteRotation(nanoseconds: now - start)
             return .rotated(finished)
         } catch .broken(let error) {
@@ -212,10 +226,15 @@ final class CommitPipeline: @unchecked Sendable {
 
 extension LogWriter {
     fileprivate func append(
-        _ first: borrowing LogBuffer, _ second: borrowing LogBuffer,
+        _ first: borrowing LogBuffer,
+        _ second: borrowing LogBuffer,
         _ context: CommitPipeline.AppendContext
     ) throws(AppendFailure) {
         try append(
-            first, second, syncedThrough: context.syncedThrough, epochs: context.epochs)
+            first,
+            second,
+            syncedThrough: context.syncedThrough,
+            epochs: context.epochs
+        )
     }
 }

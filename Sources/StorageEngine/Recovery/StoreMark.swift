@@ -55,18 +55,25 @@ package struct StoreMark: Hashable, Sendable {
         guard let version = reader.uint32(), version == Self.version else {
             throw EngineError(
                 .unsupportedFormat,
-                "reading the store's mark: another format version than \(Self.version)", file: file,
-                offset: 8)
+                "reading the store's mark: another format version than \(Self.version)",
+                file: file,
+                offset: 8
+            )
         }
         guard reader.uint32() == UInt32(Self.encodedSize), bytes.count == Self.encodedSize else {
             throw .corruption(
                 "reading the store's mark: \(bytes.count) bytes, expected \(Self.encodedSize)",
-                file: file, offset: 12)
+                file: file,
+                offset: 12
+            )
         }
         guard reader.uint64() == 0 else {
             throw EngineError(
-                .unsupportedFormat, "reading the store's mark: unknown features", file: file,
-                offset: 16)
+                .unsupportedFormat,
+                "reading the store's mark: unknown features",
+                file: file,
+                offset: 16
+            )
         }
         _ = reader.uint64()
         guard let history = reader.uniqueID(), let member = reader.uniqueID(),

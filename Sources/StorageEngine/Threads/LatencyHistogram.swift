@@ -1,5 +1,17 @@
 internal import Synchronization
 
+/// Latencies of one kind of call, since the engine was opened; each figure is at most 3.2 % off.
+public struct Latency: Sendable, Hashable {
+    /// How many calls there were.
+    public let count: UInt64
+    /// The mean, in nanoseconds.
+    public let meanNanoseconds: Double
+    /// Percentiles, in nanoseconds.
+    public let p50Nanoseconds, p90Nanoseconds, p99Nanoseconds: UInt64
+    /// Percentiles 99.9 and 99.99, in nanoseconds.
+    public let p999Nanoseconds, p9999Nanoseconds: UInt64
+}
+
 /// Counts durations in log-linear buckets: 16 to each power of two from 64 ns to 68 s, so that a
 /// bucket's middle is at most 3.2 % off.
 ///
@@ -39,7 +51,7 @@ final class LatencyHistogram: @unchecked Sendable {
         return (UInt64(16 + bucket % 16) * width + width / 2) << shift
     }
 
-    var snapshot: Engine.Latency {
+    var snapshot: Latency {
         var total: UInt64 = 0
         var weighted = 0.0
         let values = (0..<Self.bucketCount).map { counts[$0].load(ordering: .relaxed) }
@@ -56,10 +68,14 @@ final class LatencyHistogram: @unchecked Sendable {
             }
             return 0
         }
-        return Engine.Latency(
-            count: total, meanNanoseconds: total == 0 ? 0 : weighted / Double(total),
-            p50Nanoseconds: percentile(0.5), p90Nanoseconds: percentile(0.9),
-            p99Nanoseconds: percentile(0.99), p999Nanoseconds: percentile(0.999),
-            p9999Nanoseconds: percentile(0.9999))
+        return Latency(
+            count: total,
+            meanNanoseconds: total == 0 ? 0 : weighted / Double(total),
+            p50Nanoseconds: percentile(0.5),
+            p90Nanoseconds: percentile(0.9),
+            p99Nanoseconds: percentile(0.99),
+            p999Nanoseconds: percentile(0.999),
+            p9999Nanoseconds: percentile(0.9999)
+        )
     }
 }

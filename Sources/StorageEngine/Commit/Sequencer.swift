@@ -29,7 +29,8 @@ struct Sequencer {
         hasBegun = true
         let next = Epoch(number: epoch.number + 1, starter: starter())
         epochs.append(
-            EpochEntry(epoch: next, lastSequenceBefore: lastSequence, logHashBefore: logHash))
+            EpochEntry(epoch: next, lastSequenceBefore: lastSequence, logHashBefore: logHash)
+        )
         logHash = LogHash.begin(next, after: logHash)
     }
 
@@ -37,7 +38,10 @@ struct Sequencer {
     mutating func next(digest: UInt64, wallMilliseconds: UInt64) -> RecordHead {
         let stamp = max(wallMilliseconds << 16, lastStamp + 1)
         let head = RecordHead(
-            sequence: nextSequence, previousSequence: lastSequence, stamp: stamp)
+            sequence: nextSequence,
+            previousSequence: lastSequence,
+            stamp: stamp
+        )
         logHash = LogHash.next(logHash, head, digest: digest)
         lastSequence = nextSequence
         nextSequence += 1

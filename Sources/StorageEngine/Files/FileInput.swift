@@ -33,10 +33,15 @@ struct FileInput: ~Copyable {
     /// Exactly `count` bytes at an offset below the limit.
     ///
     /// - Throws: ``EngineError`` with code `corruption` when the file has become shorter.
-    mutating func bytes(at offset: UInt64, count: Int) throws(EngineError) -> UnsafeRawBufferPointer {
+    mutating func bytes(at offset: UInt64, count: Int) throws(EngineError) -> UnsafeRawBufferPointer
+    {
         let bytes = try bytes(at: offset, upTo: count)
         guard bytes.count == count else {
-            throw .corruption("reading \(count) bytes: the file ends", file: file.name, offset: offset)
+            throw .corruption(
+                "reading \(count) bytes: the file ends",
+                file: file.name,
+                offset: offset
+            )
         }
         return bytes
     }

@@ -8,8 +8,10 @@ package struct Environment: Sendable {
     package let startsThreads: Bool
 
     package init(
-        fileSystem: any FileSystem, time: any TimeSource,
-        entropy: @escaping @Sendable () -> UInt64, startsThreads: Bool
+        fileSystem: any FileSystem,
+        time: any TimeSource,
+        entropy: @escaping @Sendable () -> UInt64,
+        startsThreads: Bool
     ) {
         self.fileSystem = fileSystem
         self.time = time
@@ -20,11 +22,14 @@ package struct Environment: Sendable {
     /// The system's files, clocks, randomness and threads.
     package static func system() -> Environment {
         Environment(
-            fileSystem: PosixFileSystem(), time: SystemTime(),
+            fileSystem: PosixFileSystem(),
+            time: SystemTime(),
             entropy: {
                 var generator = SystemRandomNumberGenerator()
                 return generator.next()
-            }, startsThreads: true)
+            },
+            startsThreads: true
+        )
     }
 
     func uniqueID() -> UniqueID { UniqueID(high: entropy(), low: entropy()) }

@@ -13,7 +13,11 @@ extension CommitPipeline {
         }
         do throws(AppendFailure) {
             try writer.append(
-                writing, active, syncedThrough: context.syncedThrough, epochs: sequencer.epochs)
+                writing,
+                active,
+                syncedThrough: context.syncedThrough,
+                epochs: sequencer.epochs
+            )
         } catch {
             active.truncate(to: bufferedCount)
             return fail(error, room: commit.room, earlier: earlier)
@@ -30,8 +34,12 @@ extension CommitPipeline {
             let hashBefore = sequencer.logHash
             let head = sequencer.next(digest: ticket.digest, wallMilliseconds: wall)
             active.append(
-                head, hashBefore: hashBefore, hash: sequencer.logHash,
-                operations: ticket.operations, large: ticket.large)
+                head,
+                hashBefore: hashBefore,
+                hash: sequencer.logHash,
+                operations: ticket.operations,
+                large: ticket.large
+            )
             ticket.outcome = .done((sequencer.epoch, head.sequence, sequencer.logHash))
         }
     }
@@ -44,7 +52,10 @@ extension CommitPipeline {
             for ticket in tickets {
                 guard case .done(let result) = ticket.outcome else { continue }
                 try readState.index.insert(
-                    ticket.operations, sequence: result.sequence, retention: retention)
+                    ticket.operations,
+                    sequence: result.sequence,
+                    retention: retention
+                )
             }
         } catch {
             preconditionFailure("a batch encodes to operations: \(error.reason)")
@@ -54,7 +65,9 @@ extension CommitPipeline {
 
     /// Fails a group whose append failed; its `.memory` writes go on without one when there is room.
     private func fail(
-        _ failure: AppendFailure, room: Int, earlier: Sequencer
+        _ failure: AppendFailure,
+        room: Int,
+        earlier: Sequencer
     ) -> Completion {
         let skipping: Bool
         let error: EngineError
@@ -79,22 +92,31 @@ extension CommitPipeline {
 
     static func indeterminate(_ cause: EngineError) -> EngineError {
         EngineError(
-            .indeterminate, "the write may or may not be there after a restart: \(cause.message)",
-            file: cause.file, offset: cause.offset, errno: cause.errno)
+            .indeterminate,
+            "the write may or may not be there after a restart: \(cause.message)",
+            file: cause.file,
+            offset: cause.offset,
+            errno: cause.errno
+        )
     }
 }
 
 extension MemoryIndex {
     /// Puts all operations of one record in.
     func insert(
-        _ operations: UnsafeRawBufferPointer, sequence: UInt64, retention: Retention
+        _ operations: UnsafeRawBufferPointer,
+        sequence: UInt64,
+        retention: Retention
     ) throws(DecodingFailure) {
         var reader = OperationReader(operations)
         while let operation = try reader.next() {
             insert(
-                key: operation.key, value: operation.value,
-                flags: operation.kind == .delete ? Self.tombstone : 0, sequence: sequence,
-                retention: retention)
+                key: operation.key,
+                value: operation.value,
+                flags: operation.kind == .delete ? Self.tombstone : 0,
+                sequence: sequence,
+                retention: retention
+            )
         }
     }
 }
