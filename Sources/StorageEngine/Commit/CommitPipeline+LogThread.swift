@@ -1,6 +1,6 @@
-// The log thread: everything that no writer does himself. It writes the buffer of `.memory` writes out
-// within the memory window, syncs behind the writers and for those who suspend, changes log files and
-// makes the next one ahead, and appends sync markers.
+// The log thread: everything that no writer does himself. It writes the buffer of `.memory` writes
+// out within the memory window, syncs behind the writers and for those who suspend, changes log
+// files and makes the next one ahead, and appends sync markers.
 
 extension CommitPipeline {
     /// Runs until the pipeline is closed.

@@ -91,8 +91,8 @@ extension CommitPipeline {
         return try outcome.result()
     }
 
-    /// Lets the lock go for about as long as an append takes: waking a blocked thread takes ten times
-    /// that.
+    /// Lets the lock go for about as long as an append takes: waking a blocked thread takes ten
+    /// times that.
     private func spin(for ticket: Ticket) {
         lock.release()
         var round = 0
@@ -121,8 +121,8 @@ extension CommitPipeline {
         if let failure { throw failure }
     }
 
-    /// Brings a sequence to a point, by own work or by waiting for that of others, and returns why that
-    /// failed. Needs the lock, and lets it go meanwhile.
+    /// Brings a sequence to a point, by own work or by waiting for that of others, and returns why
+    /// that failed. Needs the lock, and lets it go meanwhile.
     private func work(to point: AckPoint, _ sequence: UInt64) -> EngineError? {
         while !state.reached(point, sequence) {
             if let refusal = waitRefusal { return refusal }
@@ -165,8 +165,8 @@ extension CommitPipeline {
 
     // MARK: - Suspending
 
-    /// Starts a write whose caller can suspend. Does it at once, in the page cache, when nobody else
-    /// writes; else the ticket owns a copy of the operations and is still to be enqueued.
+    /// Starts a write whose caller can suspend. Does it at once, in the page cache, when nobody
+    /// else writes; else the ticket owns a copy of the operations and is still to be enqueued.
     func begin(
         _ operations: UnsafeRawBufferPointer,
         ack: AckPoint
@@ -265,7 +265,8 @@ extension CommitPipeline {
 
     // MARK: - End
 
-    /// Lets those inside end, writes the buffer out, seals and syncs; afterwards everything is refused.
+    /// Lets those inside end, writes the buffer out, seals and syncs; afterwards everything is
+    /// refused.
     ///
     /// - Returns: Where the log ends, `nil` when nothing was written, or somebody else closed it.
     func close() throws(EngineError) -> LogEnd? {

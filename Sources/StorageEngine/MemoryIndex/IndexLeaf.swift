@@ -53,7 +53,8 @@ struct IndexLeaf {
 
 /// A value of a key, or its tombstone, as of a sequence.
 ///
-///   version := 0 older version (atomic) | 8 sequence u64 | 16 valueSize u32 | 20 flags u8 | 24 value
+///   version := 0 older version (atomic) | 8 sequence u64 | 16 valueSize u32 | 20 flags u8 | 24
+///   value
 ///
 /// The flags leave room for versions with stamp and origin, and with an expiry.
 struct IndexVersion {

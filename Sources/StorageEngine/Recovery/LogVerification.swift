@@ -11,7 +11,7 @@ struct LogVerification {
     let directory: StoreDirectory
     let historyID: UniqueID
 
-    /// - Parameter liveEnd: What has been appended to the file that is being written.
+    /// Reads all files; `liveEnd` is what has been appended to the one that is being written.
     func run(
         liveEnd: (fileNumber: UInt64, length: UInt64)?
     ) throws(EngineError) -> VerificationReport {
@@ -80,7 +80,8 @@ struct LogVerification {
         )
         guard reader.offset == length ?? reader.offset, end == successor?.predecessor ?? end else {
             throw .corruption(
-                "verifying the log: \(reader.stop?.rawValue ?? ""), \(length ?? 0) bytes were written",
+                "verifying the log: \(reader.stop?.rawValue ?? ""), \(length ?? 0) bytes were "
+                    + "written",
                 file: file.name,
                 offset: reader.offset
             )
