@@ -50,8 +50,8 @@ struct Sequencer {
         return head
     }
 
-    /// Goes back to an earlier state of this sequencer; `skipping` when the sequences given since may be
-    /// on disk, and must not be given again.
+    /// Goes back to an earlier state of this sequencer; `skipping` when the sequences given since
+    /// may be on disk, and must not be given again.
     mutating func restore(_ earlier: Sequencer, skipping: Bool) {
         let next = nextSequence
         self = earlier

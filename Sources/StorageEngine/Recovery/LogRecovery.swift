@@ -57,8 +57,8 @@ struct LogRecovery {
         let size: UInt64
     }
 
-    /// Reads every surviving record, in order; `repair` also settles the end of the log on disk, which
-    /// a read-only open does not.
+    /// Reads every surviving record, in order; `repair` also settles the end of the log on disk,
+    /// which a read-only open does not.
     mutating func run(repair: Bool, _ apply: Apply) throws(EngineError) -> RecoveredLog {
         let found = try findFiles()
         var openTail: Tail?
