@@ -25,6 +25,8 @@ public final class Engine: Sendable {
     let readState: ReadState
     /// `nil` when the engine is read-only.
     let pipeline: CommitPipeline?
+    /// For what may block in async code.
+    let readThreads = ThreadPool(name: "engine-read", countMax: 4)
     private let directory: StoreDirectory
     private let lifetime: EngineLifetime
 
@@ -132,7 +134,7 @@ public final class Engine: Sendable {
     /// - Throws: As the blocking form.
     public func close() async throws(EngineError) {
         let lifetime = lifetime
-        try await onThread { () throws(EngineError) in try lifetime.close() }
+        try await readThreads.run { () throws(EngineError) in try lifetime.close() }
     }
 
     /// Throws when the engine is closed.
@@ -191,20 +193,4 @@ extension ReadState {
         }
         publish(head.sequence)
     }
-}
-
-/// Runs blocking work on a thread of its own and suspends until it is done.
-func onThread<R: Sendable, E: Error>(
-    _ body: @escaping @Sendable () throws(E) -> R
-) async throws(E) -> R {
-    let result: Result<R, E> = await withUnsafeContinuation { continuation in
-        _ = WorkerThread(name: "engine-call") {
-            do throws(E) {
-                continuation.resume(returning: .success(try body()))
-            } catch {
-                continuation.resume(returning: .failure(error))
-            }
-        }
-    }
-    return try result.get()
 }

@@ -330,7 +330,11 @@ struct LogRecovery {
 
     /// Brings the end of the log into a finished file and moves the floor there.
     private mutating func settle(_ tail: Tail?, unused: [UInt64]) throws(EngineError) {
-        if !unused.isEmpty { try directory.durableRemove(unused.map(FileName.log)) }
+        let leftovers = try directory.list().known.filter {
+            if case .temporaryLog = $0 { true } else { $0 == .temporaryStore }
+        }
+        let useless = unused.map(FileName.log) + leftovers
+        if !useless.isEmpty { try directory.durableRemove(useless) }
         guard let tail else { return }
         let number = tail.file.header.fileNumber
         if let tornEnd = tail.tornEnd {
