@@ -1,6 +1,6 @@
 internal import CSystem
 
-// How a thread passes through the pipeline: it does whatever work it finds, and blocks for the rest.
+// How a thread passes through the pipeline: it does the work it finds, and blocks for the rest.
 
 extension CommitPipeline {
     typealias Result = (epoch: Epoch, sequence: UInt64, logHash: UInt64)

@@ -1,5 +1,5 @@
-// How a task passes through the pipeline: it appends in place when nobody else does, and suspends for
-// everything else.
+// How a task passes through the pipeline: it appends in place when nobody else does, and suspends
+// for everything else.
 
 extension CommitPipeline {
     /// Starts a write whose caller can suspend. Does it at once, in the page cache, when nobody
