@@ -1,5 +1,6 @@
 internal import ArgumentParser
 internal import StorageEngine
+internal import ToolSupport
 
 /// The command line.
 struct EngineBench: ParsableCommand {

@@ -2,8 +2,8 @@
 public struct VerificationReport: Sendable, Hashable {
     /// Log files, frames and records that were read and are good.
     public internal(set) var files = 0, frames: UInt64 = 0, records: UInt64 = 0
-    /// Bytes of log files that were read.
-    public internal(set) var bytes: UInt64 = 0
+    /// Bytes of records before compression, and of log files up to their logical ends.
+    public internal(set) var rawBytes: UInt64 = 0, storedBytes: UInt64 = 0
 }
 
 /// Reads the log files of a store that is open, and checks all that can be checked.
@@ -71,7 +71,10 @@ struct LogVerification {
         while try reader.next({ _, operations throws(EngineError) in
             records += 1
             try Self.check(operations, file: file.name, at: reader.offset)
-        }) { report.frames += 1 }
+        }) {
+            report.frames += 1
+            report.rawBytes += UInt64(reader.frame?.rawSize ?? 0)
+        }
         let end = LogEnd(
             fileNumber: header.fileNumber,
             length: reader.offset,
@@ -88,7 +91,7 @@ struct LogVerification {
         }
         report.files += 1
         report.records += records
-        report.bytes += reader.offset
+        report.storedBytes += reader.offset
     }
 
     private static func check(

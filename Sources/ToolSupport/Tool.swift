@@ -1,55 +1,67 @@
-internal import ArgumentParser
+package import ArgumentParser
 internal import Glibc
 internal import StorageEngine
 
-// Stands in for the module ToolSupport: exit codes, errors on stderr, the version, stdout.
-
 /// What the tools return to the shell.
-enum ToolExit: Int32 {
+package enum ToolExit: Int32 {
     case success = 0
     case usage = 1
     case corruption = 2
     case gap = 3
     case inputOutput = 4
     case other = 5
+    /// A key that was asked for is not there.
+    case notFound = 6
 }
 
 /// The version of all tools.
-let toolVersion = "0.1.0"
+package let toolVersion = "0.1.0"
 
 /// A failure of the tool itself: one sentence, and what to return.
-struct ToolError: Error {
-    let message: String
-    let exit: ToolExit
+package struct ToolError: Error {
+    package let message: String
+    package let exit: ToolExit
 
-    init(_ message: String, exit: ToolExit = .usage) {
+    package init(_ message: String, exit: ToolExit = .usage) {
         self.message = message
         self.exit = exit
     }
 
     /// What a failed system call says.
-    static func system(_ doing: String, errno code: Int32) -> ToolError {
+    package static func system(_ doing: String, errno code: Int32) -> ToolError {
         let reason = unsafe String(cString: strerror(code))
         return ToolError("\(doing): \(reason)", exit: .inputOutput)
     }
 }
 
 /// Whoever read standard output has closed it.
-struct OutputClosed: Error {}
+package struct OutputClosed: Error {
+    package init() {}
+}
+
+/// A command that has said all there is to say, and does not succeed.
+package struct SilentExit: Error {
+    package let exit: ToolExit
+    package init(_ exit: ToolExit) { self.exit = exit }
+}
 
 /// Standard output and standard error, unbuffered.
-enum ToolOutput {
-    static func print(_ text: String) throws {
+package enum ToolOutput {
+    package static func print(_ text: String) throws {
         try write(text + "\n", to: STDOUT_FILENO)
     }
 
     /// Writes to standard error; whether that works changes nothing.
-    static func complain(_ text: String) {
+    package static func complain(_ text: String) {
         do { try write(text + "\n", to: STDERR_FILENO) } catch {}
     }
 
-    static func write(_ text: String, to descriptor: Int32) throws {
-        var rest = Array(text.utf8)[...]
+    package static func write(_ text: String, to descriptor: Int32) throws {
+        try write(Array(text.utf8)[...], to: descriptor)
+    }
+
+    package static func write(_ bytes: ArraySlice<UInt8>, to descriptor: Int32) throws {
+        var rest = bytes
         while !rest.isEmpty {
             let count = unsafe rest.withUnsafeBytes { bytes in
                 unsafe Glibc.write(descriptor, bytes.baseAddress, bytes.count)
@@ -66,7 +78,7 @@ enum ToolOutput {
 }
 
 /// Runs a command: prints what it throws, and returns what the shell is told.
-func runTool<Command: ParsableCommand>(_ type: Command.Type) -> ToolExit {
+package func runTool<Command: ParsableCommand>(_ type: Command.Type) -> ToolExit {
     _ = signal(SIGPIPE, SIG_IGN)
     do {
         var command = try Command.parseAsRoot()
@@ -74,6 +86,8 @@ func runTool<Command: ParsableCommand>(_ type: Command.Type) -> ToolExit {
         return .success
     } catch is OutputClosed {
         return .success
+    } catch let silent as SilentExit {
+        return silent.exit
     } catch let error as ToolError {
         ToolOutput.complain("error: \(error.message)")
         return error.exit
@@ -100,9 +114,9 @@ private func report<Command: ParsableCommand>(
 extension EngineError {
     fileprivate var toolExit: ToolExit {
         switch code {
-        case .corruption, .unsupportedFormat: .corruption
+        case .corruption: .corruption
         case .logGap: .gap
-        case .io, .noSpace, .indeterminate, .poisoned: .inputOutput
+        case .io, .noSpace: .inputOutput
         case .invalidArgument: .usage
         default: .other
         }

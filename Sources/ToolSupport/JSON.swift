@@ -1,5 +1,5 @@
 /// A JSON value whose members keep their order.
-enum JSON: Sendable {
+package enum JSON: Sendable {
     case string(String)
     case integer(Int)
     /// Printed with up to three decimals.
@@ -8,7 +8,7 @@ enum JSON: Sendable {
     case object([(name: String, value: JSON)])
 
     /// The value on one line.
-    var text: String {
+    package var text: String {
         switch self {
         case .string(let string): Self.quoted(string)
         case .integer(let integer): String(integer)
@@ -22,7 +22,7 @@ enum JSON: Sendable {
     }
 
     /// As ``text``, but a string is itself.
-    var plainText: String {
+    package var plainText: String {
         if case .string(let string) = self { string } else { text }
     }
 
@@ -52,36 +52,16 @@ enum JSON: Sendable {
     }
 }
 
-extension Double {
-    /// The number with so many decimals.
-    func text(decimals: Int) -> String {
-        var scale = 1.0
-        for _ in 0..<decimals { scale *= 10 }
-        let scaled = Int((self * scale).rounded())
-        guard decimals > 0 else { return String(scaled) }
-        let digits = String(scaled.magnitude)
-        let padded = String(repeating: "0", count: max(0, decimals + 1 - digits.count)) + digits
-        let sign = scaled < 0 ? "-" : ""
-        return sign + padded.dropLast(decimals) + "." + padded.suffix(decimals)
-    }
-
-    /// The number with about four digits.
-    var compactText: String {
-        switch magnitude {
-        case ..<10: text(decimals: 3)
-        case ..<100: text(decimals: 2)
-        case ..<1000: text(decimals: 1)
-        default: text(decimals: 0)
-        }
-    }
-}
-
-extension String {
-    func leftAligned(_ width: Int) -> String {
-        self + String(repeating: " ", count: max(0, width - count))
-    }
-
-    func rightAligned(_ width: Int) -> String {
-        String(repeating: " ", count: max(0, width - count)) + self
+extension JSON {
+    /// A member for bytes: a string under its name when they are UTF-8, else base64 under
+    /// `nameBase64`; lowercase hexadecimal digits when those are asked for.
+    package static func bytes(
+        _ name: String,
+        _ bytes: [UInt8],
+        hex: Bool
+    ) -> (name: String, value: JSON) {
+        if hex { return (name, .string(bytes.hexadecimal)) }
+        if let text = String(validating: bytes, as: UTF8.self) { return (name, .string(text)) }
+        return (name + "Base64", .string(bytes.base64))
     }
 }
