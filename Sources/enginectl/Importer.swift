@@ -98,7 +98,7 @@ enum Interruption {
     /// Notes SIGINT and SIGTERM from now on.
     static func watch() {
         for number in [SIGINT, SIGTERM] {
-            _ = unsafe signal(number) { _ in
+            _ = signal(number) { _ in
                 interruptionRequested.store(true, ordering: .relaxed)
             }
         }
