@@ -74,13 +74,9 @@ final class MemoryIndex: @unchecked Sendable {
 
     /// Finds the newest version of a key at or below a sequence.
     func find(_ key: UnsafeRawBufferPointer, at sequence: UInt64) -> Found {
-        guard let leaf = leaf(key), let newest = leaf.newest else {
-            return Found(version: nil, sawNewer: false)
-        }
-        return Found(
-            version: leaf.version(at: sequence),
-            sawNewer: newest.sequence > sequence
-        )
+        // One load of the newest version answers both: a writer may replace it in between.
+        guard let newest = leaf(key)?.newest else { return Found(version: nil, sawNewer: false) }
+        return Found(version: newest.at(sequence), sawNewer: newest.sequence > sequence)
     }
 
     /// The leaf of a key.
