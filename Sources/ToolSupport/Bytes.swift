@@ -64,8 +64,8 @@ extension [UInt8] {
     }
 }
 
-/// The text form of keys and values: one line, fields separated by TAB; backslash, TAB, LF and CR are
-/// written as `\\`, `\t`, `\n` and `\r`, other bytes as they are.
+/// The text form of keys and values: one line, fields separated by TAB; backslash, TAB, LF and CR
+/// are written as `\\`, `\t`, `\n` and `\r`, other bytes as they are.
 package enum TSV {
     package static func escape(_ bytes: some Sequence<UInt8>, into line: inout [UInt8]) {
         for byte in bytes {

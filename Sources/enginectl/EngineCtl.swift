@@ -14,9 +14,9 @@ struct EngineCtl: ParsableCommand {
               enginectl --db /var/lib/store import records.tsv --ack wal
               enginectl --db /var/lib/store export --prefix user: --format json
 
-            get, scan, export, stats and verify change nothing, and work beside each other. Exit status:
-            0 ok, 1 usage, 2 corruption, 3 gap, 4 input or output, 5 other (locked among them),
-            6 key not found.
+            get, scan, export, stats and verify change nothing, and work beside each other.
+            Exit status: 0 ok, 1 usage, 2 corruption, 3 gap, 4 input or output, 5 other (locked
+            among them), 6 key not found.
             """,
         version: toolVersion,
         subcommands: [

@@ -7,8 +7,8 @@ struct Import: ParsableCommand {
         abstract:
             "Puts the records of a file or of standard input; makes the store when there is none.",
         discussion: """
-            Text is TSV: key TAB value, with \\\\, \\t, \\n and \\r for backslash, TAB, LF and CR. JSON is
-            one object a line: {"key","value"} as export prints, or any object with --key-field.
+            TSV: key TAB value, with \\\\, \\t, \\n and \\r for backslash, TAB, LF and CR.
+            NDJSON: {"key","value"} as export prints, or any object with --key-field.
 
             Examples:
               enginectl --db DIR import records.tsv
