@@ -35,7 +35,8 @@ final class MemoryIndex: @unchecked Sendable {
     struct Found {
         /// The newest version at or below the sequence asked for.
         let version: IndexVersion?
-        /// Whether the key has newer versions.
+        /// Whether the key has newer versions. A writer may then have unlinked what was right for
+        /// the sequence, unless that is registered or still the visible one after the lookup.
         let sawNewer: Bool
     }
 
