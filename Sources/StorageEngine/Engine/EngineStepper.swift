@@ -64,10 +64,17 @@ package final class EngineStepper {
         self.pipeline = pipeline
     }
 
-    /// Submits a batch that is not empty; it is copied.
+    /// Submits a batch that is not empty; it is copied. It fails at once when writes are refused.
     package func submit(_ batch: borrowing WriteBatch, ack: AckPoint) -> Write {
         let ticket = batch.withOperations { Ticket(copying: PreparedWrite($0), ack: ack) }
-        pipeline.lock.with { pipeline.state.queue.append(ticket) }
+        pipeline.lock.with {
+            if let refusal = pipeline.refusal {
+                ticket.outcome = .failed(refusal)
+                ticket.isDone = true
+            } else {
+                pipeline.state.queue.append(ticket)
+            }
+        }
         return Write(ticket, ack)
     }
 

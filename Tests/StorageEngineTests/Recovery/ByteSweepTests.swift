@@ -1,4 +1,3 @@
-import Logging
 import StorageEngineTestSupport
 import Testing
 
@@ -54,7 +53,7 @@ private struct SmallStore {
     init() throws {
         var contents: [[UInt8]: [UInt8]] = [:]
         for round in 0..<2 {
-            let engine = try Self.open(fileSystem)
+            let engine = try openSimulated(fileSystem)
             let stepper = EngineStepper(engine)
             for number in 0..<6 {
                 let key = Array("key\(number * (round + 1))".utf8)
@@ -64,7 +63,8 @@ private struct SmallStore {
                 try batch.delete("key\(number + 1)")
                 contents[key] = value
                 contents[Array("key\(number + 1)".utf8)] = nil
-                try stepper.complete(stepper.submit(batch, ack: .wal))
+                let outcome = try stepper.complete(stepper.submit(batch, ack: .wal))
+                try #require(outcome.code == nil)
             }
             try engine.close()
         }
@@ -75,32 +75,12 @@ private struct SmallStore {
         try #require(files.map(\.name) == ["0000000001.log", "0000000002.log", "LOCK", "STORE"])
     }
 
-    static func open(_ fileSystem: SimulatedFileSystem) throws -> Engine {
-        var options = Engine.Options()
-        options.logFileSize = 16_384
-        options.logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
-        let entropy = SeededGenerator(seed: 1)
-        return try Engine.open(
-            at: "db",
-            options: options,
-            environment: Environment(
-                fileSystem: fileSystem,
-                time: SimulatedClock(),
-                entropy: {
-                    var generator = entropy
-                    return generator.next()
-                },
-                startsThreads: false
-            )
-        )
-    }
-
     /// Opens a damaged image: the error's code, or `nil` when everything is there.
     func check(_ image: SimulatedFileSystem, _ what: String) throws -> EngineError.Code? {
         let engine: Engine
-        do {
-            engine = try Self.open(image)
-        } catch let error as EngineError {
+        do throws(EngineError) {
+            engine = try openSimulated(image)
+        } catch {
             return error.code
         }
         var found: [[UInt8]: [UInt8]] = [:]
@@ -111,23 +91,6 @@ private struct SmallStore {
         }
         #expect(found == contents, "\(what): other data")
         return nil
-    }
-}
-
-extension EngineStepper {
-    /// Works until a write is settled.
-    fileprivate func complete(_ write: Write) throws {
-        while true {
-            if let outcome = outcome(of: write) {
-                guard case .acknowledged = outcome else { throw SimulationFailure("\(outcome)") }
-                return
-            }
-            for actor in Actor.allCases {
-                guard let unit = take(actor) else { continue }
-                perform(unit)
-                finish(unit)
-            }
-        }
     }
 }
 
