@@ -65,7 +65,10 @@ let package = Package(
         ),
         .target(
             name: "ToolSupport",
-            dependencies: ["StorageEngine", argumentParser],
+            dependencies: [
+                "StorageEngine", argumentParser,
+                .product(name: "Logging", package: "swift-log", condition: tools),
+            ],
             swiftSettings: clientSettings
         ),
         .executableTarget(
@@ -114,6 +117,11 @@ let package = Package(
         .testTarget(
             name: "BenchTests",
             dependencies: ["enginebench"],
+            swiftSettings: features
+        ),
+        .testTarget(
+            name: "ToolTests",
+            dependencies: ["enginectl", "enginedump"],
             swiftSettings: features
         ),
     ],

@@ -1,5 +1,6 @@
 internal import ArgumentParser
 internal import StorageEngine
+internal import ToolSupport
 
 /// The command line.
 struct EngineBench: ParsableCommand {
@@ -97,9 +98,6 @@ struct EngineBench: ParsableCommand {
         )
     }
 }
-
-/// The form of what is printed.
-enum OutputFormat: String, CaseIterable, ExpressibleByArgument, Sendable { case text, json }
 
 extension ValueSizes: ExpressibleByArgument {}
 

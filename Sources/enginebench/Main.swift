@@ -1,5 +1,6 @@
 internal import Glibc
 internal import StorageEngine
+internal import ToolSupport
 
 @main
 enum Main {

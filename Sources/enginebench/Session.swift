@@ -1,4 +1,5 @@
 internal import StorageEngine
+internal import ToolSupport
 
 /// One run of the tool: its rows, one behind the other.
 struct Session {

@@ -1,4 +1,5 @@
 internal import StorageEngine
+internal import ToolSupport
 
 /// What a run does, as the command line said it, checked.
 struct Settings: Sendable {

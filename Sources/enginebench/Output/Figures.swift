@@ -1,4 +1,5 @@
 internal import StorageEngine
+internal import ToolSupport
 
 /// The figures of one row.
 struct Figures: Sendable {

@@ -1,4 +1,5 @@
 internal import Glibc
+internal import ToolSupport
 
 /// One page with settings, figures and charts that needs nothing else.
 struct HTMLReport {

@@ -1,5 +1,6 @@
 internal import Glibc
 internal import StorageEngine
+internal import ToolSupport
 
 /// What figures depend on, as name and value, in the order of printing.
 struct SettingsList: Sendable {

@@ -1,6 +1,7 @@
 internal import Glibc
 internal import StorageEngine
 internal import Synchronization
+internal import ToolSupport
 
 /// Tells a terminal how far a round is: operations, rate, and the time that is left.
 ///

@@ -1,5 +1,6 @@
 internal import Glibc
 internal import StorageEngine
+internal import ToolSupport
 
 /// The database that rows use one behind the other, in one directory.
 ///

@@ -1,5 +1,6 @@
 internal import Glibc
 internal import StorageEngine
+internal import ToolSupport
 
 /// Directories, as paths: what of them is there, made and removed.
 enum Directory {

@@ -1,5 +1,6 @@
 internal import CSystem
 internal import Glibc
+internal import ToolSupport
 
 /// The least that a durable write can cost: bytes written to a file reserved ahead, and synced.
 ///
