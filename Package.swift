@@ -73,7 +73,10 @@ let package = Package(
         ),
         .executableTarget(
             name: "enginectl",
-            dependencies: ["StorageEngine", "ToolSupport", argumentParser],
+            dependencies: [
+                "StorageEngine", "ToolSupport", argumentParser,
+                .product(name: "Logging", package: "swift-log"),
+            ],
             swiftSettings: clientSettings
         ),
         .executableTarget(

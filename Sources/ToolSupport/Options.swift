@@ -1,5 +1,5 @@
-internal import ArgumentParser
-package import StorageEngine
+public import ArgumentParser
+public import StorageEngine
 
 /// The form of what is printed.
 package enum OutputFormat: String, CaseIterable, ExpressibleByArgument, Sendable {
@@ -21,4 +21,15 @@ extension AckPoint {
         case .disk: "disk"
         }
     }
+}
+
+extension AckPoint: ExpressibleByArgument {
+    /// The point of a name.
+    public init?(argument: String) { self.init(name: argument) }
+
+    /// The names, for help.
+    public static var allValueStrings: [String] { allCases.map(\.name) }
+
+    /// The name, for help.
+    public var defaultValueDescription: String { name }
 }

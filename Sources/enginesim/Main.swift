@@ -2,8 +2,9 @@ import Glibc
 import StorageEngine
 import StorageEngineTestSupport
 
-// Simulates crashes: each seed writes, reads, kills and reopens a store on a simulated disk, and every
-// promise is checked. Runs at least 100 seeds of the range, then as many more as the time allows.
+// Simulates crashes: each seed writes, reads, kills and reopens a store on a simulated disk, and
+// every promise is checked. Runs at least 100 seeds of the range, then as many more as the time
+// allows.
 
 @main
 struct Main {

@@ -4,7 +4,8 @@ internal import Glibc
 ///
 /// Thread safety: none; part of a ``WriteBatch``.
 struct BatchKeyTable: Sendable {
-    /// Offset of an operation plus one, 0 where free. The count is a power of two, at most half full.
+    /// Offset of an operation plus one, 0 where free. The count is a power of two, at most half
+    /// full.
     private var slots: [UInt32] = []
     private var used = 0
 

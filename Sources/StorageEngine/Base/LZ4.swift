@@ -5,7 +5,8 @@ package enum LZ4 {
     /// The largest encoding of a block, in bytes.
     package static func bound(_ size: Int) -> Int { Int(LZ4_compressBound(Int32(size))) }
 
-    /// Compresses a block on its own and returns the size, or `nil` when it does not fit the target.
+    /// Compresses a block on its own and returns the size, or `nil` when it does not fit the
+    /// target.
     package static func compress(
         _ source: UnsafeRawBufferPointer,
         to target: UnsafeMutableRawBufferPointer
@@ -19,8 +20,8 @@ package enum LZ4 {
         return size > 0 ? Int(size) : nil
     }
 
-    /// Decompresses a block into exactly `size` bytes at a place behind its dictionary, which is the
-    /// `dictionarySize` bytes right before the target. Returns `false` for malformed input.
+    /// Decompresses a block into exactly `size` bytes at a place behind its dictionary, which is
+    /// the `dictionarySize` bytes right before the target. Returns `false` for malformed input.
     package static func decompress(
         _ source: UnsafeRawBufferPointer,
         to target: UnsafeMutableRawPointer,

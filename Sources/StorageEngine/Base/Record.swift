@@ -11,8 +11,8 @@
 // stampDelta     from the stamp of the record before it in the same frame; from the log file's base
 //                stamp for the first.
 // fields         tag 2, origin: {history UUID, epoch number, epoch starter, sequence, previous
-//                sequence} of a record born in another history, 48 bytes. Odd tags may be skipped by
-//                a reader that does not know them, even ones are refused.
+//                sequence} of a record born in another history, 48 bytes. Odd tags may be skipped
+//                by a reader that does not know them, even ones are refused.
 //
 // The log hash names the history up to a record; all numbers little-endian:
 //

@@ -1,12 +1,13 @@
 /// When a write counts as done. Reached for one write, a point is reached for all before it.
 public enum AckPoint: UInt8, Sendable, Hashable, Comparable, CaseIterable {
-    /// Sequenced, readable and queued for the log. Survives a clean close. When the process dies, at
-    /// most the memory window is lost (``Engine/Options/memoryWindow``), always a suffix.
+    /// Sequenced, readable and queued for the log. Survives a clean close. When the process dies,
+    /// at most the memory window is lost (``Engine/Options/memoryWindow``), always a suffix.
     case memory
     /// Accepted whole by the kernel. Survives the death of the process; a power loss may take the
     /// suffix that ``Engine/Options/syncInterval`` bounds.
     case wal
-    /// Synced to the disk, with every directory entry that is needed to find it. Survives power loss.
+    /// Synced to the disk, with every directory entry that is needed to find it. Survives power
+    /// loss.
     case disk
 
     /// Orders the points by what they survive.
@@ -31,9 +32,9 @@ public struct WriteReceipt: Sendable {
 
     /// Waits until the write has reached a point; blocks the calling thread.
     ///
-    /// - Throws: ``EngineError`` with code `indeterminate` when that can no longer be known before a
-    ///   restart, `noSpace` when the disk is full (the write stays buffered and is tried again), or
-    ///   `closed`.
+    /// - Throws: ``EngineError`` with code `indeterminate` when that can no longer be known before
+    ///   a restart, `noSpace` when the disk is full (the write stays buffered and is tried again),
+    ///   or `closed`.
     public func reached(_ point: AckPoint) throws(EngineError) {
         guard point > reached else { return }
         try pipeline.wait(for: position.sequence, point)

@@ -63,7 +63,8 @@ extension CommitPipeline {
         readState.publish(sequencer.lastSequence)
     }
 
-    /// Fails a group whose append failed; its `.memory` writes go on without one when there is room.
+    /// Fails a group whose append failed; its `.memory` writes go on without one when there is
+    /// room.
     private func fail(
         _ failure: AppendFailure,
         room: Int,

@@ -1,6 +1,6 @@
-// The log thread: everything that no writer does himself. It writes the buffer of `.memory` writes out
-// within the memory window, syncs behind the writers and for those who suspend, changes log files and
-// makes the next one ahead, and appends sync markers.
+// The log thread: everything that no writer does himself. It writes the buffer of `.memory` writes
+// out within the memory window, syncs behind the writers and for those who suspend, changes log
+// files and makes the next one ahead, and appends sync markers.
 
 extension CommitPipeline {
     /// Runs until the pipeline is closed.
@@ -52,6 +52,7 @@ extension CommitPipeline {
         if let since = state.unsyncedSince {
             time = min(time, since + limits.syncInterval)
         }
+        guard state.phase == .open else { return time }
         if let since = state.unmarkedSince { time = min(time, since + Self.markerDelay) }
         if state.file != nil, state.ahead == nil, !state.isMakingAhead {
             time = min(time, state.aheadRetryTime)
@@ -61,7 +62,7 @@ extension CommitPipeline {
 
     /// Whether something waits for the log thread right now, and can be done.
     private var isLogThreadNeeded: Bool {
-        if !state.finished.isEmpty { return true }
+        if !state.finished.isEmpty, state.phase == .open { return true }
         if state.canSync, state.isSyncRequested || state.unsyncedLength >= Self.syncDistance {
             return true
         }
@@ -87,6 +88,8 @@ extension CommitPipeline {
         guard state.poison == nil, state.phase != .closed else { return nil }
         if let work = takeQueued() ?? takeDueFlush(now: now) ?? takeRotation() { return work }
         if let work = takeDueSync(now: now) { return work }
+        // Closing does the rest itself.
+        guard state.phase == .open else { return nil }
         if let finished = state.finished.popLast() { return .trim(finished) }
         return takeAhead(now: now) ?? takeMarker(now: now)
     }

@@ -1,7 +1,7 @@
 internal import Logging
 
-// Who does what next, and what follows from what was done. Everything here runs under the lock, and is
-// free of I/O and waiting. See `CommitPipeline.swift` for the rules.
+// Who does what next, and what follows from what was done. Everything here runs under the lock, and
+// is free of I/O and waiting. See `CommitPipeline.swift` for the rules.
 
 extension CommitPipeline {
     /// A group holds at most this many bytes of operations, or one write.

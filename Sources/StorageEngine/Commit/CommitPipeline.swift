@@ -14,20 +14,21 @@ internal import Logging
 // reached and wakes who waited for it. Threads only loop over these calls, so a simulation can make
 // the same steps in any order, with several in flight.
 //
-// (1) A group with a `.wal` or `.disk` write holds commit and append until its frame is written: it is
-//     in the index, and readable, only then. A group of `.memory` writes needs commit alone.
-// (2) The log buffer holds what is published and not yet appended, in order, at most the memory window.
-//     Whoever appends, appends the buffer first.
+// (1) A group with a `.wal` or `.disk` write holds commit and append until its frame is written: it
+//     is in the index, and readable, only then. A group of `.memory` writes needs commit alone.
+// (2) The log buffer holds what is published and not yet appended, in order, at most the memory
+//     window. Whoever appends, appends the buffer first.
 // (3) Points are prefix-closed: appendedSequence and syncedSequence cover all before them.
 // (4) A sync covers what was appended when the role was taken, never more.
-// (5) A rotation holds append and sync, and starts when the file was synced up to at most 1 MiB before
-//     its end; nobody who did not ask for a sync waits for any other.
-// (6) After a failed sync, or an append whose traces could not be removed, the pipeline is poisoned:
-//     writes are refused, waiting ones are indeterminate, no fsync is ever tried again.
+// (5) A rotation holds append and sync, and starts when the file was synced up to at most 1 MiB
+//     before its end; nobody who did not ask for a sync waits for any other.
+// (6) After a failed sync, or an append whose traces could not be removed, the pipeline is
+//     poisoned: writes are refused, waiting ones are indeterminate, no fsync is ever tried again.
 
 /// Sequences, logs, indexes and acknowledges writes.
 ///
-/// Thread safety: `submit`, `wait`, `close` and what is built on them may be called from any thread.
+/// Thread safety: `submit`, `wait`, `close` and what is built on them may be called from any
+/// thread.
 final class CommitPipeline: @unchecked Sendable {
     /// What bounds the pipeline; see the options of the same names.
     struct Limits: Sendable {

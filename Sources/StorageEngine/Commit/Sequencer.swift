@@ -10,7 +10,8 @@ struct Sequencer {
     private(set) var epochs: [EpochEntry]
     /// Whether this opening has begun its epoch: it does so before its first write.
     private var hasBegun = false
-    /// The least sequence that may be given next; above the last one's successor where some were lost.
+    /// The least sequence that may be given next; above the last one's successor where some were
+    /// lost.
     private var nextSequence: UInt64
 
     init(recovered: RecoveredLog) {
@@ -49,9 +50,8 @@ struct Sequencer {
         return head
     }
 
-    /// Goes back to an earlier state of this sequencer.
-    ///
-    /// - Parameter skipping: Whether the sequences given since may be on disk, and are not given again.
+    /// Goes back to an earlier state of this sequencer; `skipping` when the sequences given since
+    /// may be on disk, and must not be given again.
     mutating func restore(_ earlier: Sequencer, skipping: Bool) {
         let next = nextSequence
         self = earlier

@@ -1,7 +1,8 @@
 /// A place in the sorted keys of a snapshot, which moves both ways.
 ///
-/// A cursor stands on an entry, before the first or behind the last. ``next()`` and ``previous()`` move
-/// by one and may change direction at any time. Writes do not disturb it: it sees its snapshot.
+/// A cursor stands on an entry, before the first or behind the last. ``next()`` and ``previous()``
+/// move by one and may change direction at any time. Writes do not disturb it: it sees its
+/// snapshot.
 ///
 /// ```swift
 /// var cursor = try snapshot.cursor(in: KeyRange(prefix: Array("user:".utf8)))

@@ -73,7 +73,7 @@ extension Engine {
         _ body: @escaping @Sendable (Snapshot) throws -> R
     ) async throws -> R {
         let snapshot = try makeSnapshot()
-        return try await onThread { () throws(any Error) in try body(snapshot) }
+        return try await readThreads.run { () throws(any Error) in try body(snapshot) }
     }
 
     @usableFromInline

@@ -1,5 +1,6 @@
 extension Engine {
-    /// Commits a batch, all of it or nothing, and waits for an ack point; blocks the calling thread.
+    /// Commits a batch, all of it or nothing, and waits for an ack point; blocks the calling
+    /// thread.
     ///
     /// An empty batch writes nothing and waits for what was written before it.
     ///
@@ -23,9 +24,9 @@ extension Engine {
 
     /// Commits a batch, all of it or nothing, and waits for an ack point; suspends meanwhile.
     ///
-    /// A task that was cancelled before throws `CancellationError`, and nothing is written; once the
-    /// write has begun it completes. When nobody else is writing, the batch is sequenced and copied
-    /// into the page cache in place, without suspending.
+    /// A task that was cancelled before throws `CancellationError`, and nothing is written; once
+    /// the write has begun it completes. When nobody else is writing, the batch is sequenced and
+    /// copied into the page cache in place, without suspending.
     ///
     /// - Returns: The write's position, and what it had reached.
     /// - Throws: As the blocking form; `CancellationError`.
@@ -66,11 +67,12 @@ extension Engine {
         }
     }
 
-    /// Removes a key, whether it exists or not; a batch of one operation. Blocks the calling thread.
+    /// Removes a key, whether it exists or not; a batch of one operation. Blocks the calling
+    /// thread.
     ///
     /// - Returns: The write's position, and what it had reached.
-    /// - Throws: As ``write(_:ack:)-(borrowing WriteBatch,_)``; `invalidArgument` when the key exceeds
-    ///   ``Limits``.
+    /// - Throws: As ``write(_:ack:)-(borrowing WriteBatch,_)``; `invalidArgument` when the key
+    ///   exceeds ``Limits``.
     @inlinable
     @discardableResult
     public func delete<K: ByteSource & ~Copyable & ~Escapable>(

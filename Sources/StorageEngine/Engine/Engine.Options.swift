@@ -7,25 +7,27 @@ extension Engine {
     /// |---|---|---|---|
     /// | ``createIfMissing`` | true | | make the store when the directory is empty or absent |
     /// | ``readOnly`` | false | | change nothing on disk; several readers may share a store |
-    /// | ``memoryWindow`` | 1,048,576 | bytes | most that a process death takes from `.memory` writes |
-    /// | ``memoryDelay`` | 10 ms | time | goal for how long `.memory` writes wait for the log |
-    /// | ``syncInterval`` | 1 s | time | most that unsynced writes wait for a sync nobody asked for |
+    /// | ``memoryWindow`` | 1,048,576 | bytes | most that a process death takes of `.memory` |
+    /// | ``memoryDelay`` | 10 ms | time | goal for the wait of `.memory` writes for the log |
+    /// | ``syncInterval`` | 1 s | time | most that a write waits for a sync nobody asked for |
     /// | ``logFileSize`` | 67,108,864 | bytes | length at which the next log file begins |
     /// | ``allowsSharedDirectory`` | false | | open a directory that others may write to |
     /// | ``logger`` | label `StorageEngine` | | where operators are told what they must know |
     public struct Options: Sendable {
         /// Whether a store is made when the directory is empty or absent. Its parent must exist.
         public var createIfMissing = true
-        /// Whether nothing on disk is changed: no store is made, no tail repaired, no write accepted.
+        /// Whether nothing on disk is changed: no store is made, no tail repaired, no write
+        /// accepted.
         public var readOnly = false
-        /// The most bytes that wait for the log, and are lost when the process dies; at least 4,096.
-        /// A single larger write waits for the log itself.
+        /// The most bytes that wait for the log, and are lost when the process dies; at least
+        /// 4,096. A single larger write waits for the log itself.
         public var memoryWindow = 1 << 20
         /// How long `.memory` writes should wait for the log; a goal, not a promise.
         public var memoryDelay = Duration.milliseconds(10)
         /// The longest that appended writes wait for a sync which nobody asked for.
         public var syncInterval = Duration.seconds(1)
-        /// The length at which a log file is finished and the next begun, in bytes; at least 16,384.
+        /// The length at which a log file is finished and the next begun, in bytes; at least
+        /// 16,384.
         public var logFileSize: UInt64 = 64 << 20
         /// Whether a directory that its group or everybody may write to is accepted.
         public var allowsSharedDirectory = false

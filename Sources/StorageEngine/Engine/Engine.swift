@@ -2,9 +2,9 @@ internal import Logging
 
 /// A store of keys and values in one directory, opened by one engine at a time.
 ///
-/// Keys and values are any bytes, keys are ordered as unsigned bytes. Every write says when it counts
-/// as done, see ``AckPoint``. In async code the suspending forms of calls are chosen; they never block
-/// a thread of the cooperative pool on a lock that is held for long, or on a sync.
+/// Keys and values are any bytes, keys are ordered as unsigned bytes. Every write says when it
+/// counts as done, see ``AckPoint``. In async code the suspending forms of calls are chosen; they
+/// never block a thread of the cooperative pool on a lock that is held for long, or on a sync.
 ///
 /// Close an engine with ``close()``: dropping it closes its files as they are, which takes from
 /// `.memory` writes what the death of the process would.
@@ -25,6 +25,8 @@ public final class Engine: Sendable {
     let readState: ReadState
     /// `nil` when the engine is read-only.
     let pipeline: CommitPipeline?
+    /// For what may block in async code.
+    let readThreads = ThreadPool(name: "engine-read", countMax: 4)
     private let directory: StoreDirectory
     private let lifetime: EngineLifetime
 
@@ -33,9 +35,11 @@ public final class Engine: Sendable {
     /// - Parameters:
     ///   - path: The directory; when it is made, its parent must exist.
     ///   - options: How to open it.
+    /// - Returns: The engine, with everything that was acknowledged and survived.
     /// - Throws: ``EngineError`` with code `locked`, `notAStore`, `corruption`, `logGap`,
-    ///   `unsupportedFormat`, `invalidArgument`, `io` or `noSpace`. Nothing was changed then, except
-    ///   by a repair of the log's end that had already begun and is repeated at the next open.
+    ///   `unsupportedFormat`, `invalidArgument`, `io` or `noSpace`. Nothing was changed then,
+    ///   except by a repair of the log's end that had already begun and is repeated at the next
+    ///   open.
     public static func open(
         at path: String,
         options: Options = Options()
@@ -83,8 +87,10 @@ public final class Engine: Sendable {
                 readState: readState,
                 writer: LogWriter(
                     directory: store.directory,
-                    mark: store.mark,
-                    recovered: recovered,
+                    historyID: store.mark.historyID,
+                    memberID: store.mark.memberID,
+                    end: recovered.end,
+                    lastStamp: recovered.lastStamp,
                     reservedSize: options.logFileSize + CommitPipeline.syncDistance
                 ),
                 recovered: recovered
@@ -115,19 +121,20 @@ public final class Engine: Sendable {
 
     /// Ends the writes inside, writes and syncs everything, and closes the files.
     ///
-    /// Afterwards every call throws `closed`; cursors and borrowed values that are in use stay valid.
-    /// A second call does nothing. Blocks until the last write has ended.
+    /// Afterwards every call throws `closed`; cursors and borrowed values that are in use stay
+    /// valid. A second call does nothing. Blocks until the last write has ended.
     ///
-    /// - Throws: ``EngineError`` when the last writes could not be brought to disk, `poisoned` when an
-    ///   earlier one could not; the engine is closed all the same.
+    /// - Throws: ``EngineError`` when the last writes could not be brought to disk, `poisoned` when
+    ///   an earlier one could not; the engine is closed all the same.
     public func close() throws(EngineError) { try lifetime.close() }
 
-    /// Ends the writes inside, writes and syncs everything, and closes the files; suspends meanwhile.
+    /// Ends the writes inside, writes and syncs everything, and closes the files; suspends
+    /// meanwhile.
     ///
     /// - Throws: As the blocking form.
     public func close() async throws(EngineError) {
         let lifetime = lifetime
-        try await onThread { () throws(EngineError) in try lifetime.close() }
+        try await readThreads.run { () throws(EngineError) in try lifetime.close() }
     }
 
     /// Throws when the engine is closed.
@@ -186,20 +193,4 @@ extension ReadState {
         }
         publish(head.sequence)
     }
-}
-
-/// Runs blocking work on a thread of its own and suspends until it is done.
-func onThread<R: Sendable, E: Error>(
-    _ body: @escaping @Sendable () throws(E) -> R
-) async throws(E) -> R {
-    let result: Result<R, E> = await withUnsafeContinuation { continuation in
-        _ = WorkerThread(name: "engine-call") {
-            do throws(E) {
-                continuation.resume(returning: .success(try body()))
-            } catch {
-                continuation.resume(returning: .failure(error))
-            }
-        }
-    }
-    return try result.get()
 }

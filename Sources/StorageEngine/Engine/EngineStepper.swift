@@ -1,5 +1,5 @@
-/// Steps an engine that was opened without threads: whoever holds one decides what happens next, with
-/// several units of work in flight. The units are those that threads run in production.
+/// Steps an engine that was opened without threads: whoever holds one decides what happens next,
+/// with several units of work in flight. The units are those that threads run in production.
 ///
 /// Thread safety: none; one owner, and no other caller of the engine's write methods.
 package final class EngineStepper {

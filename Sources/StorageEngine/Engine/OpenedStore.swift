@@ -60,7 +60,8 @@ struct OpenedStore: Sendable {
         )
     }
 
-    /// Refuses a directory without a store's mark in which anything else lies, or that must hold one.
+    /// Refuses a directory without a store's mark in which anything else lies, or that must hold
+    /// one.
     private static func checkVacant(
         _ listing: StoreDirectory.Listing,
         path: String,

@@ -15,8 +15,9 @@ extension StoreDirectory {
     /// Replaces a file by the bytes of a buffer.
     func durableReplace(
         _ name: FileName,
-        with buffer: consuming ByteBuffer
+        with buffer: borrowing ByteBuffer
     ) throws(EngineError) {
+        // A closure cannot hold a borrowed buffer; the caller keeps it alive for all of the call.
         let bytes = buffer.bytes
         try durableReplace(name) { file throws(EngineError) in
             do throws(WriteFailure) {

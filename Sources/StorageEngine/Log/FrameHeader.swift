@@ -34,28 +34,6 @@ package struct FrameHeader: Hashable, Sendable {
 
     package var hasRecords: Bool { firstSequence > previousSequence }
 
-    package init(
-        flags: Flags,
-        payloadHash: UInt64,
-        storedSize: Int,
-        rawSize: Int,
-        previousSequence: UInt64,
-        firstSequence: UInt64,
-        lastSequence: UInt64,
-        syncedThrough: UInt64,
-        logHash: UInt64?
-    ) {
-        self.flags = flags
-        self.payloadHash = payloadHash
-        self.storedSize = storedSize
-        self.rawSize = rawSize
-        self.previousSequence = previousSequence
-        self.firstSequence = firstSequence
-        self.lastSequence = lastSequence
-        self.syncedThrough = syncedThrough
-        self.logHash = logHash
-    }
-
     /// Writes the header and returns its size; the target has ``encodedSizeMax`` bytes.
     package func encode(
         to target: UnsafeMutableRawPointer,
@@ -82,7 +60,9 @@ package struct FrameHeader: Hashable, Sendable {
         target.storeBytes(of: check.littleEndian, as: UInt32.self)
         return size
     }
+}
 
+extension FrameHeader {
     /// Decodes the header at an offset of a file, `nil` when there is none.
     ///
     /// - Parameters:
@@ -135,7 +115,7 @@ package struct FrameHeader: Hashable, Sendable {
         )
     }
 
-    private static func check(
+    fileprivate static func check(
         _ start: UnsafeRawPointer,
         size: Int,
         at offset: UInt64,

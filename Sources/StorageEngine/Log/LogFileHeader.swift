@@ -1,8 +1,19 @@
-/// The header of a log file; the bytes are specified in `LogFormat.swift`.
-package struct LogFileHeader: Hashable, Sendable {
+/// Which file of which history and directory a log file is.
+package struct LogFileIdentity: Hashable, Sendable {
     package let historyID: UniqueID
     package let memberID: UniqueID
     package let fileNumber: UInt64
+
+    package init(historyID: UniqueID, memberID: UniqueID, fileNumber: UInt64) {
+        self.historyID = historyID
+        self.memberID = memberID
+        self.fileNumber = fileNumber
+    }
+}
+
+/// The header of a log file; the bytes are specified in `LogFormat.swift`.
+package struct LogFileHeader: Hashable, Sendable {
+    package let identity: LogFileIdentity
     package let epoch: Epoch
     package let baseStamp: UInt64
     package let predecessor: LogEnd
@@ -12,24 +23,24 @@ package struct LogFileHeader: Hashable, Sendable {
     package let epochs: [EpochEntry]
 
     package init(
-        historyID: UniqueID,
-        memberID: UniqueID,
-        fileNumber: UInt64,
+        identity: LogFileIdentity,
         baseStamp: UInt64,
         predecessor: LogEnd,
         startsEpoch: Bool,
         epochs: [EpochEntry]
     ) {
         guard let newest = epochs.last else { preconditionFailure("a log file has an epoch") }
-        self.historyID = historyID
-        self.memberID = memberID
-        self.fileNumber = fileNumber
+        self.identity = identity
         self.baseStamp = baseStamp
         self.predecessor = predecessor
         self.startsEpoch = startsEpoch
         self.epochs = epochs.suffix(LogFormat.epochCountMax)
         epoch = newest.epoch
     }
+
+    package var historyID: UniqueID { identity.historyID }
+    package var memberID: UniqueID { identity.memberID }
+    package var fileNumber: UInt64 { identity.fileNumber }
 
     /// No record of the file is below this sequence.
     package var firstSequence: UInt64 { predecessor.lastSequence &+ 1 }
@@ -93,9 +104,11 @@ package struct LogFileHeader: Hashable, Sendable {
             fields.flags & ~LogFormat.startsEpoch == 0
         else { throw corrupt("contradicting contents", at: 72) }
         self.init(
-            historyID: fields.historyID,
-            memberID: fields.memberID,
-            fileNumber: fields.fileNumber,
+            identity: LogFileIdentity(
+                historyID: fields.historyID,
+                memberID: fields.memberID,
+                fileNumber: fields.fileNumber
+            ),
             baseStamp: fields.baseStamp,
             predecessor: fields.predecessor,
             startsEpoch: fields.flags & LogFormat.startsEpoch != 0,

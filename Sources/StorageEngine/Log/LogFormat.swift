@@ -24,12 +24,15 @@
 //   frame    := 0    check              u32, XXH3-64 of the header behind it, truncated;
 //                                       seed = seed(historyID, fileNumber) + offset of the frame
 //               4    headerSize         u8, 20...71, check included
-//               5    flags              u8: 1 stored raw, 2 restart, 4 sync marker, 8 seal, 16 large
+//               5    flags              u8: 1 stored raw, 2 restart, 4 sync marker, 8 seal,
+//                                       16 large
 //               6    payloadHash        u64, XXH3-64 of the stored payload
 //               14   storedSize         varint, of the payload in the file
 //                    rawSize            varint, of the records in the frame
-//                    previousDelta      varint, last sequence before the frame - predecessor.lastSequence
-//                    firstDelta         varint, first sequence - last sequence before; 0: no records
+//                    previousDelta      varint, last sequence before the frame -
+//                                       predecessor.lastSequence
+//                    firstDelta         varint, first sequence - last sequence before;
+//                                       0: no records
 //                    lastDelta          varint, last sequence - first sequence
 //                    unsynced           varint, (offset of the frame - syncedThrough) / 8
 //                    logHash            u64, before the frame; only with flags restart or seal
@@ -39,17 +42,18 @@
 // (1) A frame starts at a multiple of 8. Its check binds it to history, file and offset, so that
 //     nothing else is ever taken for a frame, and lets a scan find frames without reading payloads.
 // (2) The payload's hash is verified before the payload is decoded, every length before it is used.
-// (3) The payload of a frame is its records, LZ4-compressed with up to 64 KiB before it as dictionary
-//     (the raw payloads since the last restart, one behind the other). A restart frame has no
-//     dictionary; at most 256 KiB of raw payload lie between two restarts. A payload that does not
-//     shrink is stored raw, and still belongs to the dictionary of those behind it.
-// (4) A large frame has one record, with operations over 64 KiB: its head raw, then the operations as
-//     an independent LZ4 block, or raw. It is a restart frame, and so is the one behind it.
+// (3) The payload of a frame is its records, LZ4-compressed with up to 64 KiB before it as
+//     dictionary (the raw payloads since the last restart, one behind the other). A restart frame
+//     has no dictionary; at most 256 KiB of raw payload lie between two restarts. A payload that
+//     does not shrink is stored raw, and still belongs to the dictionary of those behind it.
+// (4) A large frame has one record, with operations over 64 KiB: its head raw, then the operations
+//     as an independent LZ4 block, or raw. It is a restart frame, and so is the one behind it.
 // (5) Frames are consecutive: the last sequence before a frame is the last of the frame before.
-// (6) syncedThrough is a length of this file that an fdatasync had covered when the frame was built.
-//     A sync marker is a frame without records that carries it when nothing else is written.
-// (7) A file is synced as a whole before the first frame goes into its successor, whose header repeats
-//     its length, last sequence and hash. A seal ends a finished file; the file is cut behind it.
+// (6) syncedThrough is a length of this file that an fdatasync had covered when the frame was
+//     built. A sync marker is a frame without records that carries it when nothing else is written.
+// (7) A file is synced as a whole before the first frame goes into its successor, whose header
+//     repeats its length, last sequence and hash. A seal ends a finished file; the file is cut
+//     behind it.
 // (8) The header is synced before the first frame. A zero header marks a file that was made ahead.
 //
 // `FormatGoldenTests` pins these bytes; changing them takes a new format version.

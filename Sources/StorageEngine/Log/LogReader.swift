@@ -1,9 +1,9 @@
 /// Reads the frames of one log file from front to back, and believes nothing unverified.
 ///
-/// A frame that is cut short, has a wrong check or hash, or does not follow the frame before it ends
-/// the reading: ``next(_:)`` returns `false` and ``stop`` says why; whether that is the end, a torn
-/// tail or corruption is the caller's verdict. A frame whose hash is right and whose contents are not
-/// is corruption, and thrown.
+/// A frame that is cut short, has a wrong check or hash, or does not follow the frame before it
+/// ends the reading: ``next(_:)`` returns `false` and ``stop`` says why; whether that is the end, a
+/// torn tail or corruption is the caller's verdict. A frame whose hash is right and whose contents
+/// are not is corruption, and thrown.
 ///
 /// Thread safety: none.
 package final class LogReader {
@@ -38,7 +38,8 @@ package final class LogReader {
     package private(set) var frame: FrameHeader?
     package private(set) var frameOffset: UInt64 = 0
 
-    /// Reads from the first frame, or from a restart frame at an offset, up to a length of the file.
+    /// Reads from the first frame, or from a restart frame at an offset, up to a length of the
+    /// file.
     package init(
         file: StoreFile,
         header: LogFileHeader,

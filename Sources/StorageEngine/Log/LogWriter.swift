@@ -34,11 +34,11 @@ enum AppendFailure: Error {
 
 /// Writes the files of the log, one behind the other.
 ///
-/// Thread safety: none; it belongs to whoever holds the append role. Syncs of ``current`` are run by
-/// others, on the file itself.
+/// Thread safety: none; it belongs to whoever holds the append role. Syncs of ``current`` are run
+/// by others, on the file itself.
 final class LogWriter {
     private let directory: StoreDirectory
-    private let mark: StoreMark
+    private let historyID, memberID: UniqueID
     /// How much of a new file is reserved at once.
     private let reservedSize: UInt64
     private var encoder = FrameEncoder()
@@ -52,19 +52,23 @@ final class LogWriter {
     /// The greatest stamp in the log.
     private var lastStamp: UInt64
 
+    /// Goes on behind the end of a log.
     init(
         directory: StoreDirectory,
-        mark: StoreMark,
-        recovered: RecoveredLog,
+        historyID: UniqueID,
+        memberID: UniqueID,
+        end: LogEnd,
+        lastStamp: UInt64,
         reservedSize: UInt64
     ) {
         self.directory = directory
-        self.mark = mark
+        self.historyID = historyID
+        self.memberID = memberID
         self.reservedSize = reservedSize
-        end = recovered.end
-        lastSequence = recovered.end.lastSequence
-        logHash = recovered.end.logHash
-        lastStamp = recovered.lastStamp
+        self.end = end
+        self.lastStamp = lastStamp
+        lastSequence = end.lastSequence
+        logHash = end.logHash
     }
 
     /// Bytes of frames written.
@@ -177,9 +181,11 @@ final class LogWriter {
         startsEpoch: Bool
     ) throws(EngineError) -> ActiveLogFile {
         let header = LogFileHeader(
-            historyID: mark.historyID,
-            memberID: mark.memberID,
-            fileNumber: end.fileNumber + 1,
+            identity: LogFileIdentity(
+                historyID: historyID,
+                memberID: memberID,
+                fileNumber: end.fileNumber + 1
+            ),
             baseStamp: lastStamp,
             predecessor: end,
             startsEpoch: startsEpoch,

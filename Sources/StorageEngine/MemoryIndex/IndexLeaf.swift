@@ -44,16 +44,13 @@ struct IndexLeaf {
 
     /// The newest version at or below a sequence.
     @inline(__always)
-    func version(at sequence: UInt64) -> IndexVersion? {
-        var version = newest
-        while let found = version, found.sequence > sequence { version = found.next }
-        return version
-    }
+    func version(at sequence: UInt64) -> IndexVersion? { newest?.at(sequence) }
 }
 
 /// A value of a key, or its tombstone, as of a sequence.
 ///
-///   version := 0 older version (atomic) | 8 sequence u64 | 16 valueSize u32 | 20 flags u8 | 24 value
+///   version := 0 older version (atomic) | 8 sequence u64 | 16 valueSize u32 | 20 flags u8 | 24
+///   value
 ///
 /// The flags leave room for versions with stamp and origin, and with an expiry.
 struct IndexVersion {
@@ -104,6 +101,15 @@ struct IndexVersion {
     @inline(__always)
     var next: IndexVersion? {
         IndexVersion(address: atomicWord(base).pointee.load(ordering: .acquiring))
+    }
+
+    /// The first version from here on that is at or below a sequence.
+    @inline(__always)
+    func at(_ sequence: UInt64) -> IndexVersion? {
+        guard self.sequence > sequence else { return self }
+        var version = next
+        while let found = version, found.sequence > sequence { version = found.next }
+        return version
     }
 
     func setNext(_ version: IndexVersion?) {

@@ -55,16 +55,17 @@ struct IndexReference: Equatable {
 
 /// An inner node: keys below it agree in the bytes before ``branch`` and differ in the byte there.
 ///
-///   node := 0 branch u32 | 4 - | 8 count (atomic) | 16 end leaf (atomic) | 24 sample leaf | 32 body
-///   4, 16  body := one or two words of key bytes (atomic), then as many children (atomic), unsorted
-///   48     body := 32 words of slot numbers plus one, a byte for each key byte (atomic), 48 children
+///   node := 0 branch u32 | 4 - | 8 count (atomic) | 16 end leaf (atomic) | 24 sample leaf | 32
+///   body 4, 16  body := one or two words of key bytes (atomic), then as many children (atomic),
+///   unsorted 48     body := 32 words of slot numbers plus one, a byte for each key byte (atomic),
+///                   48 children
 ///   256    body := 256 children
 ///
 /// end leaf  The key that ends at ``branch``; it sorts before all children.
 /// sample    Some leaf below: its key spells the bytes before ``branch``.
 ///
-/// (1) Branch and sample never change. Children and the end leaf are added, and replaced by nodes that
-///     hold the same keys and more; nothing is removed.
+/// (1) Branch and sample never change. Children and the end leaf are added, and replaced by nodes
+///     that hold the same keys and more; nothing is removed.
 /// (2) An entry is written before the count, the slot number or the child that makes it visible.
 struct IndexNode {
     let base: UnsafeMutableRawPointer
@@ -160,8 +161,8 @@ struct IndexNode {
         }
     }
 
-    /// The position of a byte among the first ones of a word. (Mycroft's test for a zero byte: exact
-    /// for the lowest one.)
+    /// The position of a byte among the first ones of a word. (Mycroft's test for a zero byte:
+    /// exact for the lowest one.)
     @inline(__always)
     private static func find(_ byte: UInt8, in word: UInt, below count: Int) -> Int? {
         let difference = word ^ (UInt(byte) &* 0x0101_0101_0101_0101)

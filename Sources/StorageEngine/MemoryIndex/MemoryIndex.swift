@@ -3,18 +3,18 @@ internal import Synchronization
 
 // The memory index: an adaptive radix tree (Leis, Kemper, Neumann 2013) with versions.
 //
-// Inner nodes branch on one byte of the key and come in four sizes. Paths are compressed: a node says
-// which byte it branches on, and bytes that all keys below it share are not looked at on the way down.
-// The leaf has the whole key, which is compared there, once. So a lookup touches a node for each byte
-// that tells keys apart, then one leaf with the newest version beside it.
+// Inner nodes branch on one byte of the key and come in four sizes. Paths are compressed: a node
+// says which byte it branches on, and bytes that all keys below it share are not looked at on the
+// way down. The leaf has the whole key, which is compared there, once. So a lookup touches a node
+// for each byte that tells keys apart, then one leaf with the newest version beside it.
 //
-// An insert looks the key up. Where it ends, it compares with the key of a leaf from there; the first
-// byte that differs says where the new key branches off: in a node that branches on that byte, or in a
-// new one put above the first node on the path that branches later.
+// An insert looks the key up. Where it ends, it compares with the key of a leaf from there; the
+// first byte that differs says where the new key branches off: in a node that branches on that
+// byte, or in a new one put above the first node on the path that branches later.
 //
 // (1) One thread inserts at a time. Readers take no lock: each change becomes visible by one store.
-// (2) A node that is full is replaced by a larger copy. Readers in the old one find all that was there
-//     before; what came later is newer than what they may see.
+// (2) A node that is full is replaced by a larger copy. Readers in the old one find all that was
+//     there before; what came later is newer than what they may see.
 // (3) Leaves never move. The versions of a key are a list, the newest first.
 // (4) Memory is taken from an arena and freed with the index.
 // (5) Nothing recurses; keys are compared as unsigned bytes, a prefix before its extensions.
@@ -35,7 +35,8 @@ final class MemoryIndex: @unchecked Sendable {
     struct Found {
         /// The newest version at or below the sequence asked for.
         let version: IndexVersion?
-        /// Whether the key has newer versions.
+        /// Whether the key has newer versions. A writer may then have unlinked what was right for
+        /// the sequence, unless that is registered or still the visible one after the lookup.
         let sawNewer: Bool
     }
 
@@ -74,13 +75,9 @@ final class MemoryIndex: @unchecked Sendable {
 
     /// Finds the newest version of a key at or below a sequence.
     func find(_ key: UnsafeRawBufferPointer, at sequence: UInt64) -> Found {
-        guard let leaf = leaf(key), let newest = leaf.newest else {
-            return Found(version: nil, sawNewer: false)
-        }
-        return Found(
-            version: leaf.version(at: sequence),
-            sawNewer: newest.sequence > sequence
-        )
+        // One load of the newest version answers both: a writer may replace it in between.
+        guard let newest = leaf(key)?.newest else { return Found(version: nil, sawNewer: false) }
+        return Found(version: newest.at(sequence), sawNewer: newest.sequence > sequence)
     }
 
     /// The leaf of a key.
@@ -205,8 +202,8 @@ final class MemoryIndex: @unchecked Sendable {
         Place(slot: slot, reference: reference, leaf: leaf, common: key.commonCount(leaf.key))
     }
 
-    /// Whether a new key branches off right where the search ended: in that node, or just above it when
-    /// nothing on the way branches later.
+    /// Whether a new key branches off right where the search ended: in that node, or just above it
+    /// when nothing on the way branches later.
     private func isBranchPoint(_ place: Place) -> Bool {
         place.reference.leaf == nil && place.reference.node.branch == place.common
     }
@@ -288,12 +285,12 @@ final class MemoryIndex: @unchecked Sendable {
             older: older
         )
         leaf.setNewest(version)
-        unlink(behind: version, retention)
+        prune(behind: version, retention)
     }
 
     /// Takes out of a key's list what no reader can see: not newer than what is published, nor the
     /// newest at or below that or a registered sequence. Readers that stand on it walk on from it.
-    private func unlink(behind newest: IndexVersion, _ retention: Retention) {
+    private func prune(behind newest: IndexVersion, _ retention: Retention) {
         var last = newest
         var bound = retention.visible
         var registered = retention.registered[...]

@@ -1,10 +1,11 @@
 /// A place in the keys of an index, as of a sequence; moves both ways.
 ///
-/// It yields each key that has a version at or below the sequence, with the newest such one, tombstones
-/// included. The sequence must stay registered while the cursor is used.
+/// It yields each key that has a version at or below the sequence, with the newest such one,
+/// tombstones included. The sequence must stay registered while the cursor is used.
 ///
-/// A cursor remembers the nodes on its way. The writer may replace them meanwhile, but a node that was
-/// replaced still holds all that it held before, and what came later is newer than the sequence.
+/// A cursor remembers the nodes on its way. The writer may replace them meanwhile, but a node that
+/// was replaced still holds all that it held before, and what came later is newer than the
+/// sequence.
 ///
 /// Thread safety: none; one owner.
 struct MemoryIndexCursor: ~Copyable, @unchecked Sendable {
@@ -113,7 +114,8 @@ struct MemoryIndexCursor: ~Copyable, @unchecked Sendable {
             leaf = only
             if only.key.precedes(key) { stepForward() }
         } else if reference.node.branch == common, common < key.count {
-            // The node has no child for the key's byte; the next one above it begins what is behind.
+            // The node has no child for the key's byte; the next one above it begins what is
+            // behind.
             path.append(Step(node: reference.node, byte: Int(key[common])))
             stepForward(orStay: true)
         } else if isBehind || common == key.count {

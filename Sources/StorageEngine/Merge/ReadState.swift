@@ -29,13 +29,14 @@ final class ReadState: Sendable {
         var sequence = visibleSequence
         while true {
             let found = index.find(key, at: sequence)
-            if let version = found.version { return version.isTombstone ? nil : version.value }
-            guard found.sawNewer else { return nil }
-            // A writer has replaced, and unlinked, what was visible when we looked; its own version
-            // was published before it did so.
-            let newer = visibleSequence
-            if newer == sequence { return nil }
-            sequence = newer
+            let latest = found.sawNewer ? visibleSequence : sequence
+            guard latest != sequence else {
+                guard let version = found.version else { return nil }
+                return version.isTombstone ? nil : version.value
+            }
+            // A writer has published since we looked, so it may have unlinked what was visible
+            // then: what we found may be a version that is kept for an older snapshot, or nothing.
+            sequence = latest
         }
     }
 

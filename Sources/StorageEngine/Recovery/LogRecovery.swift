@@ -1,18 +1,19 @@
 // Recovery: from the files of the log to the records that survive.
 //
-// 1. The log files are consecutive, and each header repeats how its predecessor ended. A zero header,
-//    or a bad one with nothing behind it, marks a file that was made ahead; only the last may be one.
+// 1. The log files are consecutive, and each header repeats how its predecessor ended. A zero
+//    header, or a bad one with nothing behind it, marks a file that was made ahead; only the last
+//    may be one.
 // 2. A finished file, one with a successor or named by the store's floor, must be good up to its
 //    recorded length; anything else is corruption. What lies behind that length is not read.
-// 3. The last file is read up to its first bad frame, at offset o. It is corruption if the file has a
-//    seal behind o, or if any frame behind o says that the file was synced beyond o. Otherwise what
-//    lies behind o is a torn tail: never promised `.disk`, never replayed.
+// 3. The last file is read up to its first bad frame, at offset o. It is corruption if the file has
+//    a seal behind o, or if any frame behind o says that the file was synced beyond o. Otherwise
+//    what lies behind o is a torn tail: never promised `.disk`, never replayed.
 // 4. Records behind what the floor or a good frame's syncedThrough proves may sit in the page cache
 //    only. They are written again to a new file of their epoch, which is sealed and synced.
 // 5. Only then is the store's floor moved: from here on the log ends in a finished file.
 //
-// A crash at any step leaves a log that recovers to the same records: the torn bytes are copied, not
-// moved, the new file appears whole under its name, and the floor is replaced as a whole.
+// A crash at any step leaves a log that recovers to the same records: the torn bytes are copied,
+// not moved, the new file appears whole under its name, and the floor is replaced as a whole.
 
 /// What recovery found, for the log writer that goes on.
 package struct RecoveredLog: Sendable {
@@ -56,9 +57,8 @@ struct LogRecovery {
         let size: UInt64
     }
 
-    /// Reads every surviving record, in order.
-    ///
-    /// - Parameter repair: Whether to settle the end of the log on disk; a read-only open does not.
+    /// Reads every surviving record, in order; `repair` also settles the end of the log on disk,
+    /// which a read-only open does not.
     mutating func run(repair: Bool, _ apply: Apply) throws(EngineError) -> RecoveredLog {
         let found = try findFiles()
         var openTail: Tail?
@@ -221,8 +221,8 @@ struct LogRecovery {
         guard end == expected else {
             throw .corruption(
                 "opening the log: \(reader.stop?.rawValue ?? "") after sequence "
-                    + "\(end.lastSequence), expected \(expected.lastSequence) at \(expected.length); "
-                    + "what lies between is at risk",
+                    + "\(end.lastSequence), expected \(expected.lastSequence) at "
+                    + "\(expected.length); what lies between is at risk",
                 file: file.file.name,
                 offset: end.length
             )
@@ -330,7 +330,11 @@ struct LogRecovery {
 
     /// Brings the end of the log into a finished file and moves the floor there.
     private mutating func settle(_ tail: Tail?, unused: [UInt64]) throws(EngineError) {
-        if !unused.isEmpty { try directory.durableRemove(unused.map(FileName.log)) }
+        let leftovers = try directory.list().known.filter {
+            if case .temporaryLog = $0 { true } else { $0 == .temporaryStore }
+        }
+        let useless = unused.map(FileName.log) + leftovers
+        if !useless.isEmpty { try directory.durableRemove(useless) }
         guard let tail else { return }
         let number = tail.file.header.fileNumber
         if let tornEnd = tail.tornEnd {

@@ -2,8 +2,12 @@
 public struct VerificationReport: Sendable, Hashable {
     /// Log files, frames and records that were read and are good.
     public internal(set) var files = 0, frames: UInt64 = 0, records: UInt64 = 0
-    /// Bytes of log files that were read.
-    public internal(set) var bytes: UInt64 = 0
+    /// Bytes of records before compression, and of log files up to their logical ends.
+    public internal(set) var rawBytes: UInt64 = 0, storedBytes: UInt64 = 0
+    /// Bytes of frames as they were written, with headers and padding; file headers are left out.
+    public internal(set) var frameBytes: UInt64 = 0
+    /// The epoch of the last log file; `nil` when nothing was ever written.
+    public internal(set) var epoch: Epoch?
 }
 
 /// Reads the log files of a store that is open, and checks all that can be checked.
@@ -11,7 +15,7 @@ struct LogVerification {
     let directory: StoreDirectory
     let historyID: UniqueID
 
-    /// - Parameter liveEnd: What has been appended to the file that is being written.
+    /// Reads all files; `liveEnd` is what has been appended to the one that is being written.
     func run(
         liveEnd: (fileNumber: UInt64, length: UInt64)?
     ) throws(EngineError) -> VerificationReport {
@@ -71,7 +75,10 @@ struct LogVerification {
         while try reader.next({ _, operations throws(EngineError) in
             records += 1
             try Self.check(operations, file: file.name, at: reader.offset)
-        }) { report.frames += 1 }
+        }) {
+            report.frames += 1
+            report.rawBytes += UInt64(reader.frame?.rawSize ?? 0)
+        }
         let end = LogEnd(
             fileNumber: header.fileNumber,
             length: reader.offset,
@@ -80,14 +87,17 @@ struct LogVerification {
         )
         guard reader.offset == length ?? reader.offset, end == successor?.predecessor ?? end else {
             throw .corruption(
-                "verifying the log: \(reader.stop?.rawValue ?? ""), \(length ?? 0) bytes were written",
+                "verifying the log: \(reader.stop?.rawValue ?? ""), \(length ?? 0) bytes were "
+                    + "written",
                 file: file.name,
                 offset: reader.offset
             )
         }
         report.files += 1
         report.records += records
-        report.bytes += reader.offset
+        report.storedBytes += reader.offset
+        report.frameBytes += reader.offset - UInt64(LogFormat.headerSize)
+        report.epoch = header.epoch
     }
 
     private static func check(

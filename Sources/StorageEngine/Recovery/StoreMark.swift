@@ -10,9 +10,9 @@
 //            64  floor              {fileNumber u64, length u64, lastSequence u64, logHash u64}
 //            96  checksum           u64, XXH3-64 of bytes 0..<96
 //
-// floor: the log up to there was synced when STORE was written, by a clean close or by a recovery. The
-// file that it names is finished: whatever lies behind the length is not part of the log, and anything
-// missing before it is corruption, not a torn tail. fileNumber 0: nothing was proven yet.
+// floor: the log up to there was synced when STORE was written, by a clean close or by a recovery.
+// The file that it names is finished: whatever lies behind the length is not part of the log, and
+// anything missing before it is corruption, not a torn tail. fileNumber 0: nothing was proven yet.
 //
 // `FormatGoldenTests` pins these bytes.
 

@@ -58,9 +58,11 @@ struct TailRewriter {
     ) throws(EngineError) -> LogEnd {
         let old = tail.file.header
         let header = LogFileHeader(
-            historyID: old.historyID,
-            memberID: mark.memberID,
-            fileNumber: old.fileNumber + 1,
+            identity: LogFileIdentity(
+                historyID: old.historyID,
+                memberID: mark.memberID,
+                fileNumber: old.fileNumber + 1
+            ),
             baseStamp: reader.lastStamp,
             predecessor: proven,
             startsEpoch: false,
@@ -77,13 +79,13 @@ struct TailRewriter {
         let name = FileName.log(header.fileNumber)
         try directory.durableReplace(name) { file throws(EngineError) in
             try file.write(header.encoded(), at: 0)
-            var isDone = false
-            while !isDone {
-                isDone = try !readFrame(reader, &progress)
+            var hasMore = true
+            while hasMore {
+                hasMore = try readFrame(reader, &progress)
                 let start = place.offset
                 encoder.encode(progress.buffer, at: &place)
                 progress.buffer.removeAll()
-                if isDone {
+                if !hasMore {
                     encoder.encodeEmpty(
                         .seal,
                         lastSequence: reader.lastSequence,

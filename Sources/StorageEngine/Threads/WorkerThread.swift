@@ -3,7 +3,7 @@ internal import Glibc
 
 /// A thread of the engine's own, for work that may block.
 ///
-/// Thread safety: `join` is called once.
+/// Thread safety: either `join` or `detach` is called, once.
 package final class WorkerThread: @unchecked Sendable {
     private var thread = pthread_t()
 
@@ -27,6 +27,9 @@ package final class WorkerThread: @unchecked Sendable {
 
     /// Waits until the thread has ended.
     package func join() { pthread_join(thread, nil) }
+
+    /// Lets the thread end on its own; it is not joined then.
+    package func detach() { pthread_detach(thread) }
 
     private final class Start {
         let name: String

@@ -18,8 +18,8 @@ package enum ToolOutput {
         try write(Array(text.utf8), to: descriptor)
     }
 
-    /// Writes all bytes to a descriptor.
-    package static func write(_ bytes: [UInt8], to descriptor: Int32) throws {
+    /// Writes all bytes to a descriptor, standard output by default.
+    package static func write(_ bytes: [UInt8], to descriptor: Int32 = STDOUT_FILENO) throws {
         var done = 0
         while done < bytes.count {
             let count = unsafe bytes.withUnsafeBytes { bytes in

@@ -20,7 +20,7 @@ package struct ToolProgress: ~Copyable {
     }
 
     /// Notes how many are done, and what part of the work that is, if known.
-    package mutating func note(_ count: Int, part: @autoclosure () -> Double? = nil) {
+    package mutating func note(_ count: UInt64, part: @autoclosure () -> Double? = nil) {
         guard isShown, count & 0xff == 0 else { return }
         let now = Self.now
         guard now >= next else { return }

@@ -6,6 +6,10 @@ package enum Hexadecimal {
         return String(decoding: digits, as: UTF8.self)
     }
 
+    package static func append(_ bytes: borrowing Span<UInt8>, to text: inout [UInt8]) {
+        unsafe bytes.withUnsafeBufferPointer { unsafe append($0, to: &text) }
+    }
+
     package static func append(_ bytes: some Sequence<UInt8>, to text: inout [UInt8]) {
         for byte in bytes {
             text.append(digit(byte >> 4))

@@ -1,7 +1,7 @@
 import StorageEngine
 
-/// Follows the log files of a history and knows up to which sequence they can be read, without opening
-/// the engine: the fewest records that recovery may find.
+/// Follows the log files of a history and knows up to which sequence they can be read, without
+/// opening the engine: the fewest records that recovery may find.
 ///
 /// It reads on from where it stopped, and starts a file over when it shrank.
 struct LogWatch {

@@ -1,8 +1,8 @@
 import StorageEngine
 
 extension SimulatedRun {
-    /// Checks at every position of the trace that what was acknowledged there is in what would survive:
-    /// `.disk` in what was durable, `.wal` in what the kernel had.
+    /// Checks at every position of the trace that what was acknowledged there is in what would
+    /// survive: `.disk` in what was durable, `.wal` in what the kernel had.
     func checkFloors() throws {
         var history = fileSystem.history()
         var durable = LogWatch(directory: Self.directory, .durable)

@@ -1,7 +1,7 @@
 import StorageEngine
 
-/// One seed: a store that is written, read, closed, killed and reopened, stepped from random numbers,
-/// with several writes and units of work in flight. Every promise is checked on the way.
+/// One seed: a store that is written, read, closed, killed and reopened, stepped from random
+/// numbers, with several writes and units of work in flight. Every promise is checked on the way.
 package final class SimulatedRun {
     package struct Counts: Sendable {
         package var operations = 0

@@ -186,7 +186,7 @@ import Testing
     }
 
     @Test(arguments: [
-        ("Engine/Environment.swift", "ContinuousClock.now"),
+        ("Files/Environment.swift", "ContinuousClock.now"),
         ("Threads/Lock.swift", "clock_gettime(CLOCK_MONOTONIC, &time)"),
         ("Files/PosixFileSystem.swift", "renameat(a, b, c, d)"),
         ("Log/A.swift", "// no try! here, nor Date()"),

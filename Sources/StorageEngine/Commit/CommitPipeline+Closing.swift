@@ -1,0 +1,100 @@
+// How the pipeline ends.
+
+extension CommitPipeline {
+    /// Why a new write is refused, `nil` when it is not.
+    var refusal: EngineError? { state.phase == .open ? state.poison : .closed }
+
+    /// Why waiting makes no sense, `nil` when it does.
+    var waitRefusal: EngineError? {
+        if let poison = state.poison { return Self.indeterminate(poison) }
+        return state.phase == .closed ? .closed : nil
+    }
+
+    /// Lets those inside end, writes the buffer out, seals and syncs; afterwards everything is
+    /// refused.
+    ///
+    /// - Returns: Where the log ends, `nil` when nothing was written, or somebody else closed it.
+    func close() throws(EngineError) -> LogEnd? {
+        lock.acquire()
+        guard state.phase == .open else {
+            while state.phase != .closed { closeCondition.wait(lock) }
+            lock.release()
+            return nil
+        }
+        state.phase = .closing
+        while !state.isIdle { closeCondition.wait(lock) }
+        state.isCommitTaken = true
+        state.isAppendTaken = true
+        state.isSyncTaken = true
+        let rest = Rest(
+            context: state.appendContext,
+            ahead: state.ahead,
+            finished: state.finished,
+            poison: state.poison
+        )
+        state.ahead = nil
+        state.finished = []
+        lock.release()
+        do throws(EngineError) {
+            let end = try finishLog(rest)
+            finishClosing(failure: nil)
+            return end
+        } catch {
+            finishClosing(failure: error)
+            throw error
+        }
+    }
+
+    /// What is left to do when nobody is inside any more.
+    private struct Rest {
+        let context: AppendContext
+        let ahead: StoreFile?
+        let finished: [FinishedLogFile]
+        let poison: EngineError?
+    }
+
+    /// All roles are held here.
+    private func finishLog(_ rest: Rest) throws(EngineError) -> LogEnd? {
+        defer { writer.abandon() }
+        if let poison = rest.poison { throw poison }
+        do throws(AppendFailure) {
+            try writer.append(
+                writing,
+                active,
+                syncedThrough: rest.context.syncedThrough,
+                epochs: rest.context.epochs
+            )
+        } catch {
+            throw error.error
+        }
+        let end = try writer.finish(syncedThrough: rest.context.syncedThrough)
+        if let next = rest.ahead { try writer.discard(next) }
+        for finished in rest.finished { try finished.trim() }
+        return end
+    }
+
+    private func finishClosing(failure: EngineError?) {
+        lock.acquire()
+        state.phase = .closed
+        if failure == nil {
+            state.appendedSequence = state.lastSequence
+            state.syncedSequence = state.lastSequence
+        }
+        for waiter in state.waiters { waiter.failure = failure.map(Self.indeterminate) }
+        let waiters = state.waiters
+        state.waiters.removeAll()
+        for waiter in waiters { settle(waiter) }
+        closeCondition.broadcast()
+        logThreadCondition.signal()
+        lock.release()
+    }
+
+    /// Refuses everything from now on and lets the log thread end. Nobody is inside: whoever writes
+    /// holds the engine. Who waits for a receipt learns nothing any more.
+    func abandon() {
+        finishClosing(failure: EngineError(.closed, "the engine was dropped without being closed"))
+    }
+
+    /// Closes the log file as it is, once the log thread has ended.
+    func abandonFiles() { writer.abandon() }
+}
