@@ -124,7 +124,7 @@ let package = Package(
         ),
         .testTarget(
             name: "ToolTests",
-            dependencies: ["enginectl", "enginedump"],
+            dependencies: ["StorageEngine", "enginectl", "enginedump"],
             swiftSettings: features
         ),
     ],

@@ -1,5 +1,5 @@
-public import ArgumentParser
-public import StorageEngine
+internal import ArgumentParser
+package import StorageEngine
 
 /// The form of what is printed.
 package enum OutputFormat: String, CaseIterable, ExpressibleByArgument, Sendable {
@@ -23,13 +23,15 @@ extension AckPoint {
     }
 }
 
-extension AckPoint: ExpressibleByArgument {
-    /// The point of a name.
-    public init?(argument: String) { self.init(name: argument) }
+/// An ack point on the command line.
+package enum AckArgument: String, CaseIterable, ExpressibleByArgument, Sendable {
+    case memory, wal, disk
 
-    /// The names, for help.
-    public static var allValueStrings: [String] { allCases.map(\.name) }
-
-    /// The name, for help.
-    public var defaultValueDescription: String { name }
+    package var point: AckPoint {
+        switch self {
+        case .memory: .memory
+        case .wal: .wal
+        case .disk: .disk
+        }
+    }
 }

@@ -6,12 +6,12 @@ struct Import: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Puts the records of a file; makes the store when there is none.",
         discussion: """
-            TSV: key TAB value, with \\\\ \\t \\n \\r for backslash, TAB, line feed and carriage return.
-            NDJSON: {"key","value"} as export prints them; with --key-field any object, which is the
-            value as it is.
+            TSV: key TAB value, with \\\\ \\t \\n \\r for backslash, TAB, LF and CR.
+            NDJSON: {"key","value"} as export prints them, or any object with --key-field;
+            the whole line is the value then.
 
-            SIGINT and SIGTERM end the import behind the record in hand, with exit status 5. What was
-            acked stays, whatever ends the import.
+            SIGINT and SIGTERM end the import behind the record in hand, with exit 5. What
+            was acked stays, whatever ends the import.
 
             Examples:
               enginectl --db DIR import records.tsv
@@ -26,7 +26,7 @@ struct Import: ParsableCommand {
     var inputFormat: InputFormat?
     @Option(help: "TSV: the number of the key's field, from 1. NDJSON: the key's member.")
     var keyField: String?
-    @Option(help: "When a put counts as done.") var ack = AckPoint.wal
+    @Option(help: "When a put counts as done.") var ack = AckArgument.wal
     @Option(help: "Records a batch, which is written as a whole or not at all.")
     var batchSize: UInt64 = 1
     @Option(help: "Leave out so many records at the beginning.") var skip: UInt64 = 0
@@ -46,7 +46,7 @@ struct Import: ParsableCommand {
         let engine = try store.openForWriting(createIfMissing: true)
         let importer = Importer(
             engine,
-            Importer.Settings(ack: ack, batchSize: batchSize, format: format)
+            Importer.Settings(ack: ack.point, batchSize: batchSize, format: format)
         )
         do {
             try importer.run(&lines, parser, skip: skip)

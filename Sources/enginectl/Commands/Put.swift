@@ -17,7 +17,7 @@ struct Put: ParsableCommand {
     @Argument(help: "The key.") var key: String
     @Argument(help: "The value; - reads it from standard input.") var value: String?
     @Option(help: "The file that holds the value; - is standard input.") var valueFile: String?
-    @Option(help: "When the put counts as done.") var ack = AckPoint.disk
+    @Option(help: "When the put counts as done.") var ack = AckArgument.disk
     @OptionGroup var hex: HexOption
 
     func validate() throws {
@@ -30,7 +30,7 @@ struct Put: ParsableCommand {
         let key = try hex.key(key)
         let value = try bytes()
         let engine = try store.openForWriting(createIfMissing: true)
-        try engine.put(value, for: key, ack: ack)
+        try engine.put(value, for: key, ack: ack.point)
         try engine.close()
     }
 
@@ -60,14 +60,14 @@ struct Delete: ParsableCommand {
 
     @ParentCommand var store: EngineCtl
     @Argument(help: "The keys.") var keys: [String]
-    @Option(help: "When the delete counts as done.") var ack = AckPoint.disk
+    @Option(help: "When the delete counts as done.") var ack = AckArgument.disk
     @OptionGroup var hex: HexOption
 
     func run() throws {
         var batch = WriteBatch()
         for key in keys { try batch.delete(hex.key(key)) }
         let engine = try store.openForWriting(createIfMissing: false)
-        try engine.write(batch, ack: ack)
+        try engine.write(batch, ack: ack.point)
         try engine.close()
     }
 }

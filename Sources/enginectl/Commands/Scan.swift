@@ -6,8 +6,8 @@ struct Scan: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Prints keys and values in key order.",
         discussion: """
-            Text is one line an entry: key TAB value, with \\\\ \\t \\n \\r for backslash, TAB, line
-            feed and carriage return.
+            Text is a line an entry: key TAB value, with \\\\ \\t \\n \\r for backslash,
+            TAB, LF and CR.
 
             Examples:
               enginectl --db DIR scan --prefix user: --limit 10

@@ -48,8 +48,8 @@ struct Verify: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Reads every file of a store and checks all that can be checked.",
         discussion: """
-            Ends with 2 when bytes are not what was written, with 3 when a file of the log is missing.
-            A torn tail, which the next open for writing cuts off, is reported and no damage.
+            Exit 2: bytes are not what was written; 3: a file of the log is missing. A torn
+            tail, which the next open for writing cuts off, is reported and no damage.
 
             Example:
               enginectl --db DIR verify
