@@ -74,7 +74,6 @@ struct ExitTests {
     @Test func aRunningEngineKeepsOthersOut() throws {
         let engine = try Engine.open(at: ctl.store)
         try engine.put("value", for: "key")
-        let names = try ctl.scratch.names(in: "store")
 
         for arguments in Self.readers {
             let tool = try run(arguments)
@@ -82,7 +81,6 @@ struct ExitTests {
             #expect(tool.errors.contains("locked, use enginedump"))
         }
         #expect(try run(["put", "key", "other"]).status == 5)
-        #expect(try ctl.scratch.names(in: "store") == names)
         try engine.close()
         #expect(try ctl("get", "key").output == "value")
     }
@@ -124,7 +122,9 @@ struct ExitTests {
 
     /// Leaves a store as the death of its process does.
     private func writeWithoutClosing() throws {
-        let engine = try Engine.open(at: ctl.store)
+        var options = Engine.Options()
+        options.logFileSize = 16_384
+        let engine = try Engine.open(at: ctl.store, options: options)
         try engine.put("value", for: "key", ack: .wal)
     }
 
@@ -132,7 +132,8 @@ struct ExitTests {
         try writeWithoutClosing()
         let path = try logFile()
         var bytes = try #require(FileManager.default.contents(atPath: path))
-        let end = try #require(bytes.lastIndex { $0 != 0 })
+        // The header and the only frame end long before.
+        let end = try #require(bytes[..<8192].lastIndex { $0 != 0 })
         bytes.replaceSubrange(end + 9..<end + 25, with: repeatElement(0xab, count: 16))
         try bytes.write(to: URL(fileURLWithPath: path))
 
