@@ -65,7 +65,10 @@ let package = Package(
         ),
         .target(
             name: "ToolSupport",
-            dependencies: ["StorageEngine", argumentParser],
+            dependencies: [
+                "StorageEngine", argumentParser,
+                .product(name: "Logging", package: "swift-log", condition: tools),
+            ],
             swiftSettings: clientSettings
         ),
         .executableTarget(
@@ -117,6 +120,11 @@ let package = Package(
         .testTarget(
             name: "BenchTests",
             dependencies: ["enginebench"],
+            swiftSettings: features
+        ),
+        .testTarget(
+            name: "ToolTests",
+            dependencies: ["StorageEngine", "enginectl", "enginedump"],
             swiftSettings: features
         ),
     ],

@@ -99,9 +99,6 @@ struct EngineBench: ParsableCommand {
     }
 }
 
-/// The form of what is printed.
-enum OutputFormat: String, CaseIterable, ExpressibleByArgument, Sendable { case text, json }
-
 extension ValueSizes: ExpressibleByArgument {}
 
 private func elements(_ list: String) -> [String] {

@@ -1,8 +1,8 @@
 internal import ArgumentParser
-internal import Logging
 internal import StorageEngine
 internal import ToolSupport
 
+/// The command line.
 struct EngineCtl: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "enginectl",
@@ -11,12 +11,15 @@ struct EngineCtl: ParsableCommand {
             Examples:
               enginectl --db /var/lib/store put user:1 Ada
               enginectl --db /var/lib/store get user:1
-              enginectl --db /var/lib/store import records.tsv --ack wal
+              enginectl --db /var/lib/store import records.tsv
               enginectl --db /var/lib/store export --prefix user: --format json
+              enginectl --db /var/lib/store verify
 
-            get, scan, export, stats and verify change nothing, and work beside each other.
-            Exit status: 0 ok, 1 usage, 2 corruption, 3 gap, 4 input or output, 5 other (locked
-            among them), 6 key not found.
+            Only put and import make a store. get, scan, export, stats and verify change
+            nothing; beside a running engine use enginedump.
+
+            Exit status: 0 ok, 1 usage, 2 corruption, 3 gap in the log, 4 input or output,
+            5 other (locked among them), 6 key not found.
             """,
         version: toolVersion,
         subcommands: [
@@ -25,53 +28,56 @@ struct EngineCtl: ParsableCommand {
         ]
     )
 
+    /// Not required here: the help of a command is shown without it.
     @Option(help: "The store's directory.")
-    var db: String
+    var db: String?
 
-    /// Opens the store for reading: nothing is made or repaired.
-    func openForReading() throws -> Engine { try open { $0.readOnly = true } }
+    /// The store's directory.
+    var path: String {
+        get throws {
+            guard let db else { throw ToolError("reading the arguments: --db DIR is missing") }
+            return db
+        }
+    }
+
+    /// Opens the store without changing anything.
+    func openForReading() throws -> Engine {
+        var options = Engine.Options()
+        options.readOnly = true
+        return try open(options, whenLocked: "locked, use enginedump")
+    }
 
     /// Opens the store for writing.
     func openForWriting(createIfMissing: Bool) throws -> Engine {
-        try open { $0.createIfMissing = createIfMissing }
+        var options = Engine.Options()
+        options.createIfMissing = createIfMissing
+        return try open(options, whenLocked: "locked by a running engine")
     }
 
-    private func open(_ adjust: (inout Engine.Options) -> Void) throws -> Engine {
-        var options = Engine.Options()
-        options.logger = Logger(label: "enginectl") { StreamLogHandler.standardError(label: $0) }
-        options.logger.logLevel = .warning
-        adjust(&options)
-        do {
-            return try Engine.open(at: db, options: options)
+    private func open(_ options: Engine.Options, whenLocked: String) throws -> Engine {
+        var options = options
+        options.logger = .tool
+        let path = try path
+        do throws(EngineError) {
+            return try Engine.open(at: path, options: options)
         } catch {
             guard error.code == .locked else { throw error }
-            throw ToolError(
-                "opening \(db): locked by a running engine; use enginedump to look at its files",
-                exit: .other
-            )
+            throw ToolError("opening the store \(path): \(whenLocked)", exit: .other)
         }
     }
 }
 
-/// How a command prints.
-enum Format: String, ExpressibleByArgument {
-    case text, json
-}
+/// How keys are given, and keys and values printed.
+struct HexOption: ParsableArguments {
+    @Flag(help: "Given keys, and printed keys and values, are lowercase hexadecimal digits.")
+    var hex = false
 
-/// A key given on the command line.
-struct KeyReader {
-    let hex: Bool
-
-    /// The bytes of an argument: its UTF-8, or what its hexadecimal digits stand for.
-    func bytes(_ argument: String) throws -> [UInt8] {
+    /// The bytes of a given key.
+    func key(_ argument: String) throws -> [UInt8] {
         guard hex else { return Array(argument.utf8) }
-        guard let bytes = [UInt8](hexadecimal: argument) else {
-            throw ToolError("reading the key \(argument): not lowercase hexadecimal digits")
+        guard let bytes = Hexadecimal.bytes(of: argument) else {
+            throw ToolError("reading the arguments: with --hex, keys are pairs of digits 0-9, a-f")
         }
         return bytes
     }
-}
-
-extension Span where Element == UInt8 {
-    var array: [UInt8] { unsafe withUnsafeBufferPointer { unsafe Array($0) } }
 }

@@ -2,6 +2,6 @@ internal import Glibc
 internal import ToolSupport
 
 @main
-enum Main {
+struct Main {
     static func main() { exit(runTool(EngineCtl.self).rawValue) }
 }

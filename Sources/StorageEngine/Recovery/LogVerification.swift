@@ -4,6 +4,10 @@ public struct VerificationReport: Sendable, Hashable {
     public internal(set) var files = 0, frames: UInt64 = 0, records: UInt64 = 0
     /// Bytes of records before compression, and of log files up to their logical ends.
     public internal(set) var rawBytes: UInt64 = 0, storedBytes: UInt64 = 0
+    /// Bytes of frames as they were written, with headers and padding; file headers are left out.
+    public internal(set) var frameBytes: UInt64 = 0
+    /// The epoch of the last log file; `nil` when nothing was ever written.
+    public internal(set) var epoch: Epoch?
 }
 
 /// Reads the log files of a store that is open, and checks all that can be checked.
@@ -92,6 +96,8 @@ struct LogVerification {
         report.files += 1
         report.records += records
         report.storedBytes += reader.offset
+        report.frameBytes += reader.offset - UInt64(LogFormat.headerSize)
+        report.epoch = header.epoch
     }
 
     private static func check(

@@ -1,3 +1,5 @@
+internal import ToolSupport
+
 /// The rows as aligned text; latencies are microseconds.
 enum TextTable {
     private static let columns: [(title: String, width: Int)] = [

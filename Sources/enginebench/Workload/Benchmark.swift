@@ -49,18 +49,3 @@ enum Crew: Hashable, Sendable {
         }
     }
 }
-
-extension AckPoint {
-    var name: String {
-        switch self {
-        case .memory: "memory"
-        case .wal: "wal"
-        case .disk: "disk"
-        }
-    }
-
-    init?(name: String) {
-        guard let point = Self.allCases.first(where: { $0.name == name }) else { return nil }
-        self = point
-    }
-}

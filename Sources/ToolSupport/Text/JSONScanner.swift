@@ -16,10 +16,13 @@ package struct JSONScanner {
 
     private static let depthMax = 64
 
-    private let bytes: [UInt8]
-    private var offset = 0
+    private let bytes: ArraySlice<UInt8>
+    private var offset: Int
 
-    package init(_ bytes: [UInt8]) { self.bytes = bytes }
+    package init(_ bytes: ArraySlice<UInt8>) {
+        self.bytes = bytes
+        offset = bytes.startIndex
+    }
 
     /// The top-level members with one of these names; of several with one name the last.
     package mutating func members(_ names: Set<String>) throws(Failure) -> [String: Member] {
@@ -41,14 +44,16 @@ package struct JSONScanner {
             } while try continues(until: "}")
         }
         skipSpace()
-        guard offset == bytes.count else { throw failure("the end of the line") }
+        guard offset == bytes.endIndex else { throw failure("the end of the line") }
         return found
     }
 
-    private var peek: UInt8? { offset < bytes.count ? bytes[offset] : nil }
+    private var peek: UInt8? { offset < bytes.endIndex ? bytes[offset] : nil }
 
     private func failure(_ expected: String) -> Failure {
-        Failure(message: "not JSON: expected \(expected) at column \(offset + 1)")
+        Failure(
+            message: "not JSON: expected \(expected) at column \(offset - bytes.startIndex + 1)"
+        )
     }
 
     private mutating func skipSpace() {
@@ -185,7 +190,7 @@ package struct JSONScanner {
     }
 
     private mutating func codeUnit() throws(Failure) -> UInt32 {
-        guard bytes.count - offset >= 4 else { throw failure("four hexadecimal digits") }
+        guard bytes.endIndex - offset >= 4 else { throw failure("four hexadecimal digits") }
         let digits = String(decoding: bytes[offset..<offset + 4], as: UTF8.self)
         guard digits.utf8.allSatisfy({ $0 != UInt8(ascii: "+") && $0 != UInt8(ascii: "-") }),
             let value = UInt32(digits, radix: 16)
