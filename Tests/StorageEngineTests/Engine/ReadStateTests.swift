@@ -5,7 +5,8 @@ import Testing
 @testable import StorageEngine
 
 @Suite struct ReadStateTests {
-    /// A snapshot keeps an old version, which a read beside the writer must not take for the latest.
+    /// A snapshot keeps an old version, which a read beside the writer must not take for the
+    /// latest.
     @Test func aReadBesideAWriterNeverGoesBackToWhatASnapshotKeeps() {
         let state = ReadState(lastSequence: 0)
         let isDone = Atomic<Bool>(false)
@@ -15,8 +16,12 @@ import Testing
             [1].withUnsafeBytes { key in
                 withUnsafeBytes(of: sequence) { value in
                     state.index.insert(
-                        key: key, value: value, flags: 0, sequence: sequence,
-                        retention: retention)
+                        key: key,
+                        value: value,
+                        flags: 0,
+                        sequence: sequence,
+                        retention: retention
+                    )
                 }
             }
             state.publish(sequence)
