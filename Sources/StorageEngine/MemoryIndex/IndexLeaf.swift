@@ -50,7 +50,7 @@ struct IndexLeaf {
 ///   version := 0 older version (atomic) | 8 sequence u64 | 16 valueSize u32 | 20 flags u8 | 24 value
 ///
 /// The flags leave room for versions with stamp and origin, and with an expiry.
-struct IndexVersion {
+package struct IndexVersion {
     let base: UnsafeMutableRawPointer
 
     static let tombstone: UInt8 = 1
@@ -79,12 +79,12 @@ struct IndexVersion {
     }
 
     @inline(__always)
-    var sequence: UInt64 { base.load(fromByteOffset: 8, as: UInt64.self) }
+    package var sequence: UInt64 { base.load(fromByteOffset: 8, as: UInt64.self) }
     @inline(__always)
-    var isTombstone: Bool { base.load(fromByteOffset: 20, as: UInt8.self) & Self.tombstone != 0 }
+    package var isTombstone: Bool { base.load(fromByteOffset: 20, as: UInt8.self) & Self.tombstone != 0 }
 
     @inline(__always)
-    var value: UnsafeRawBufferPointer {
+    package var value: UnsafeRawBufferPointer {
         let size = Int(base.load(fromByteOffset: 16, as: UInt32.self))
         return UnsafeRawBufferPointer(start: base + 24, count: size)
     }

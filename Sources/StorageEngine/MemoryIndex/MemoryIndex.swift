@@ -22,25 +22,30 @@ internal import Synchronization
 /// Keys in order, each with its versions by sequence.
 ///
 /// Thread safety: one thread at a time may insert; everything else may be called from any thread.
-final class MemoryIndex: @unchecked Sendable {
+package final class MemoryIndex: @unchecked Sendable {
     /// What inserts must leave for readers.
-    struct Retention: Sendable {
+    package struct Retention: Sendable {
         /// Every version at or below it is published; the newest such one is kept.
-        let visible: UInt64
+        package let visible: UInt64
         /// The sequences of snapshots, ascending, none above ``visible``; what each sees is kept.
-        let registered: [UInt64]
+        package let registered: [UInt64]
+
+        package init(visible: UInt64, registered: [UInt64]) {
+            self.visible = visible
+            self.registered = registered
+        }
     }
 
     /// What a lookup found.
-    struct Found {
+    package struct Found {
         /// The newest version at or below the sequence asked for.
-        let version: IndexVersion?
+        package let version: IndexVersion?
         /// Whether the key has newer versions. A writer may then have unlinked what was right for
         /// the sequence, unless that is registered or still the visible one after the lookup.
-        let sawNewer: Bool
+        package let sawNewer: Bool
     }
 
-    static let tombstone = IndexVersion.tombstone
+    package static let tombstone = IndexVersion.tombstone
 
     private let arena = Arena()
     /// The reference to the root (atomic).
@@ -49,7 +54,7 @@ final class MemoryIndex: @unchecked Sendable {
     private let versions = Atomic<Int>(0)
     private let unlinked = Atomic<Int>(0)
 
-    init() {
+    package init() {
         root = .allocate(byteCount: 8, alignment: 8)
         atomicWord(root).initialize(to: Atomic(0))
     }
@@ -57,9 +62,9 @@ final class MemoryIndex: @unchecked Sendable {
     deinit { root.deallocate() }
 
     /// Bytes taken from the system.
-    var byteCount: Int { arena.byteCount }
+    package var byteCount: Int { arena.byteCount }
     /// Bytes in use, those of ``unlinkedBytes`` included.
-    var usedBytes: Int { arena.usedBytes }
+    package var usedBytes: Int { arena.usedBytes }
     var keyCount: Int { keys.load(ordering: .relaxed) }
     /// Versions that lookups can still find.
     var versionCount: Int { versions.load(ordering: .relaxed) }
@@ -74,7 +79,7 @@ final class MemoryIndex: @unchecked Sendable {
     // MARK: - Lookup
 
     /// Finds the newest version of a key at or below a sequence.
-    func find(_ key: UnsafeRawBufferPointer, at sequence: UInt64) -> Found {
+    package func find(_ key: UnsafeRawBufferPointer, at sequence: UInt64) -> Found {
         // One load of the newest version answers both: a writer may replace it in between.
         guard let newest = leaf(key)?.newest else { return Found(version: nil, sawNewer: false) }
         return Found(version: newest.at(sequence), sawNewer: newest.sequence > sequence)
@@ -113,7 +118,7 @@ final class MemoryIndex: @unchecked Sendable {
     /// Puts a version of a key in front of those it has.
     ///
     /// A key gets ascending sequences. The bytes are copied.
-    func insert(
+    package func insert(
         key: UnsafeRawBufferPointer, value: UnsafeRawBufferPointer, flags: UInt8, sequence: UInt64,
         retention: Retention
     ) {

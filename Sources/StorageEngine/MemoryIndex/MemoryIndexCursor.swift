@@ -7,7 +7,7 @@
 /// replaced still holds all that it held before, and what came later is newer than the sequence.
 ///
 /// Thread safety: none; one owner.
-struct MemoryIndexCursor: ~Copyable, @unchecked Sendable {
+package struct MemoryIndexCursor: ~Copyable, @unchecked Sendable {
     /// A node on the way to the leaf, and which way was taken: a key byte, or ``end``.
     private struct Step {
         let node: IndexNode
@@ -23,20 +23,20 @@ struct MemoryIndexCursor: ~Copyable, @unchecked Sendable {
     private var leaf: IndexLeaf?
     private var found: IndexVersion?
 
-    init(_ index: MemoryIndex, at sequence: UInt64) {
+    package init(_ index: MemoryIndex, at sequence: UInt64) {
         self.index = index
         self.sequence = sequence
         path.reserveCapacity(16)
     }
 
     /// The key where the cursor stands; valid as long as the index.
-    var key: UnsafeRawBufferPointer {
+    package var key: UnsafeRawBufferPointer {
         guard let leaf else { preconditionFailure("the cursor stands on no entry") }
         return leaf.key
     }
 
     /// The version where the cursor stands; valid as long as the index.
-    var version: IndexVersion {
+    package var version: IndexVersion {
         guard let found else { preconditionFailure("the cursor stands on no entry") }
         return found
     }
@@ -44,7 +44,7 @@ struct MemoryIndexCursor: ~Copyable, @unchecked Sendable {
     // MARK: - Moves
 
     /// Moves to the next entry; `false` when there is none, or when the cursor stands on none.
-    mutating func next() -> Bool {
+    package mutating func next() -> Bool {
         while leaf != nil {
             stepForward()
             if isVisible() { return true }
@@ -53,7 +53,7 @@ struct MemoryIndexCursor: ~Copyable, @unchecked Sendable {
     }
 
     /// Moves to the entry before; `false` when there is none, or when the cursor stands on none.
-    mutating func previous() -> Bool {
+    package mutating func previous() -> Bool {
         while leaf != nil {
             stepBackward()
             if isVisible() { return true }
@@ -61,12 +61,12 @@ struct MemoryIndexCursor: ~Copyable, @unchecked Sendable {
         return false
     }
 
-    mutating func seekToFirst() -> Bool {
+    package mutating func seekToFirst() -> Bool {
         descend(toFirstOf: index.rootReference, fromTop: true)
         return isVisible() || next()
     }
 
-    mutating func seekToLast() -> Bool {
+    package mutating func seekToLast() -> Bool {
         path.removeAll(keepingCapacity: true)
         leaf = nil
         if !index.rootReference.isNone { descend(toLastOf: index.rootReference) }
@@ -74,13 +74,13 @@ struct MemoryIndexCursor: ~Copyable, @unchecked Sendable {
     }
 
     /// Moves to the first entry at or behind a key.
-    mutating func seek(to key: UnsafeRawBufferPointer) -> Bool {
+    package mutating func seek(to key: UnsafeRawBufferPointer) -> Bool {
         seekPhysically(to: key)
         return isVisible() || next()
     }
 
     /// Moves to the last entry before a key.
-    mutating func seek(before key: UnsafeRawBufferPointer) -> Bool {
+    package mutating func seek(before key: UnsafeRawBufferPointer) -> Bool {
         seekPhysically(to: key)
         return leaf == nil ? seekToLast() : previous()
     }
