@@ -19,6 +19,9 @@ int csystem_lock(int fd, int exclusive);
 /// openat(2) with a mode argument. Returns the descriptor, or minus the errno.
 int csystem_openat(int directory, const char *path, int flags, unsigned mode);
 
+/// Asks the processor to load a cache line that is read soon; any address may be given.
+static inline void csystem_prefetch(const void *pointer) { __builtin_prefetch(pointer); }
+
 /// Keeps a benchmark's result alive.
 void csystem_black_hole(const void *pointer);
 
