@@ -1,1 +1,7 @@
-@main struct Main { static func main() {} }
+internal import Glibc
+internal import ToolSupport
+
+@main
+enum Main {
+    static func main() { exit(runTool(EngineDump.self).rawValue) }
+}

@@ -46,6 +46,22 @@ struct FileInput: ~Copyable {
         return bytes
     }
 
+    /// The offset of the last byte in a range that is not zero; `nil` when all are.
+    mutating func lastNonZero(
+        from start: UInt64,
+        to end: UInt64
+    ) throws(EngineError) -> UInt64? {
+        var last: UInt64?
+        var offset = start
+        while offset < end {
+            let bytes = try bytes(at: offset, upTo: Int(min(end - offset, UInt64(stepSize))))
+            guard !bytes.isEmpty else { break }
+            if let index = bytes.lastIndex(where: { $0 != 0 }) { last = offset + UInt64(index) }
+            offset += UInt64(bytes.count)
+        }
+        return last
+    }
+
     private mutating func fill(at offset: UInt64, count: Int) throws(EngineError) {
         let size = Int(min(UInt64(max(count, stepSize)), limit - offset))
         buffer.removeAll()

@@ -112,7 +112,7 @@ final class LogWriter {
             header: active.header,
             seed: active.seed,
             offset: active.length,
-            syncedThrough: syncedThrough
+            syncedThrough: max(syncedThrough, UInt64(LogFormat.headerSize))
         )
     }
 

@@ -134,7 +134,7 @@ struct LogRecovery {
             // Without a byte behind it, a bad header never had a record: the file was being made.
             let isUnused =
                 error.code == .corruption && mark.floor.fileNumber < number
-                ? try Self.isZero(&input, from: UInt64(LogFormat.headerSize), to: size) : false
+                ? try input.lastNonZero(from: UInt64(LogFormat.headerSize), to: size) == nil : false
             if isUnused { return nil }
             throw error
         }
@@ -147,31 +147,6 @@ struct LogRecovery {
             )
         }
         return LogFile(file: file, header: header, size: size)
-    }
-
-    static func isZero(
-        _ input: inout FileInput,
-        from start: UInt64,
-        to end: UInt64
-    ) throws(EngineError) -> Bool {
-        try lastNonZero(&input, from: start, to: end) == nil
-    }
-
-    /// The offset of the last byte in a range that is not zero.
-    static func lastNonZero(
-        _ input: inout FileInput,
-        from start: UInt64,
-        to end: UInt64
-    ) throws(EngineError) -> UInt64? {
-        var last: UInt64?
-        var offset = start
-        while offset < end {
-            let bytes = try input.bytes(at: offset, upTo: 1 << 20)
-            guard !bytes.isEmpty else { break }
-            if let index = bytes.lastIndex(where: { $0 != 0 }) { last = offset + UInt64(index) }
-            offset += UInt64(bytes.count)
-        }
-        return last
     }
 
     /// Checks that a file is the one that follows what was read.
@@ -256,7 +231,7 @@ struct LogRecovery {
             restarts.last { $0 < reader.syncedThrough } ?? UInt64(LogFormat.headerSize)
         var tornEnd: UInt64?
         var input = FileInput(file: file.file, limit: file.size)
-        if let last = try Self.lastNonZero(&input, from: reader.offset, to: file.size) {
+        if let last = try input.lastNonZero(from: reader.offset, to: file.size) {
             try checkTorn(file, reader, &input, through: last)
             tornEnd = last + 1
             log.report.tornBytes += last + 1 - reader.offset

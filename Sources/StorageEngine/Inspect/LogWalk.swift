@@ -1,0 +1,100 @@
+/// A walk over the frames of one log file, across what cannot be read.
+///
+/// Thread safety: none.
+struct LogWalk: ~Copyable {
+    private let file: StoreFile
+    private let header: LogFileHeader
+    private let limit: UInt64
+    /// Whether something says how long the file is: it must be good up to there.
+    private let isFinished: Bool
+    private var input: FileInput
+    private(set) var reader: LogReader
+
+    init(file: StoreFile, header: LogFileHeader, limit: UInt64, isFinished: Bool) {
+        self.file = file
+        self.header = header
+        self.limit = limit
+        self.isFinished = isFinished
+        input = FileInput(file: file, limit: limit)
+        reader = LogReader(file: file, header: header, limit: limit)
+    }
+
+    /// Reads the next frame, or goes on behind what is none; `false` at the end.
+    mutating func next(
+        _ inspection: inout LogInspection,
+        _ handle: LogInspector.Handler
+    ) throws -> Bool {
+        let place = LogPlace(file: file.name, offset: reader.offset)
+        var records: [(head: RecordHead, operations: [UInt8])] = []
+        let isGood: Bool
+        do throws(EngineError) {
+            isGood = try reader.next { head, operations throws(EngineError) in
+                records.append((head, Array(operations)))
+            }
+        } catch {
+            inspection.isDamaged = true
+            try handle(place, .error(error))
+            return try jump(&inspection, handle)
+        }
+        guard isGood else { return try jump(&inspection, handle) }
+        inspection.frames += 1
+        inspection.records += records.count
+        if let frame = reader.frame { try handle(place, .frame(frame)) }
+        for record in records {
+            try handle(place, .record(record.head, operations: record.operations))
+        }
+        return true
+    }
+
+    /// Tells of bytes that hold no frame, and goes on at the next restart frame behind them.
+    private mutating func jump(
+        _ inspection: inout LogInspection,
+        _ handle: LogInspector.Handler
+    ) throws -> Bool {
+        let start = reader.offset
+        let last = try input.lastNonZero(from: start, to: limit)
+        guard start < limit, reader.stop != .sealed, isFinished || last != nil else { return false }
+        let end = isFinished ? limit : (last ?? start) + 1
+        let found = try search(from: start + UInt64(LogFormat.alignment), to: end)
+        let isDamage = isFinished || found.provesSync
+        inspection.gaps += 1
+        inspection.isDamaged = inspection.isDamaged || isDamage
+        let gap = LogEvent.gap(
+            length: (found.restart ?? end) - start,
+            reason: reader.stop?.rawValue ?? "bad contents",
+            after: reader.lastSequence,
+            isDamage: isDamage
+        )
+        try handle(LogPlace(file: file.name, offset: start), gap)
+        guard let restart = found.restart else { return false }
+        reader = LogReader(file: file, header: header, limit: limit, from: restart)
+        return true
+    }
+
+    /// The next restart frame, and whether any frame proves that what is missing was synced.
+    private mutating func search(
+        from start: UInt64,
+        to end: UInt64
+    ) throws(EngineError) -> (restart: UInt64?, provesSync: Bool) {
+        var restart: UInt64?
+        var provesSync = false
+        var offset = start
+        while offset < end {
+            let bytes = try input.bytes(at: offset, upTo: FrameHeader.encodedSizeMax)
+            var headerSize = 0
+            if let frame = FrameHeader(
+                decoding: bytes,
+                at: offset,
+                seed: header.seed,
+                base: header.predecessor.lastSequence,
+                headerSize: &headerSize
+            ) {
+                provesSync =
+                    provesSync || frame.flags.contains(.seal) || frame.syncedThrough >= start
+                if frame.flags.contains(.restart), restart == nil { restart = offset }
+            }
+            offset += UInt64(LogFormat.alignment)
+        }
+        return (restart, provesSync)
+    }
+}

@@ -1,0 +1,21 @@
+internal import ArgumentParser
+internal import ToolSupport
+
+struct EngineDump: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "enginedump",
+        abstract: "Shows the files of a store, whole or damaged.",
+        discussion: """
+            Examples:
+              enginedump wal /var/lib/store
+              enginedump wal /var/lib/store --check
+              enginedump find /var/lib/store user:1
+
+            It reads files: it never opens the engine, never locks and never writes, and works
+            beside a running engine. Exit status: 0 ok, 1 usage, 2 damage, 3 a file is missing,
+            4 input or output, 6 key not found.
+            """,
+        version: toolVersion,
+        subcommands: [Wal.self, Find.self]
+    )
+}

@@ -1,0 +1,137 @@
+internal import ArgumentParser
+internal import StorageEngine
+internal import ToolSupport
+
+struct Wal: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Prints what is in the write-ahead log.",
+        discussion: """
+            Examples:
+              enginedump wal DIR --from-seq 100 --limit 20
+              enginedump wal DIR/0000000003.log --frames --format json
+              enginedump wal DIR --check
+              enginedump wal DIR --only-gaps
+
+            Without options: a line for each operation, each gap and each error. A torn tail, the
+            unfinished end of a live log and reserved space are no damage.
+            """
+    )
+
+    @Argument(help: "Directories of stores, or log files.") var paths: [String]
+    @Flag(help: "Only errors, damage and a summary.") var check = false
+    @Flag(help: "A line for each file and frame instead of each operation.") var frames = false
+    @Flag(help: "Only gaps and errors.") var onlyGaps = false
+    @OptionGroup var filter: Filter
+
+    func run() throws {
+        let printer = LinePrinter(filter)
+        var total = LogInspection()
+        for path in paths {
+            let found = try inspector(path).run { place, event in
+                try print(event, at: place, printer)
+            }
+            total.files += found.files
+            total.frames += found.frames
+            total.records += found.records
+            total.gaps += found.gaps
+            total.isDamaged = total.isDamaged || found.isDamaged
+            total.hasMissingFiles = total.hasMissingFiles || found.hasMissingFiles
+            total.lastSequence = max(total.lastSequence, found.lastSequence)
+        }
+        if check { try summarize(total) }
+        if total.isDamaged { throw SilentExit(.corruption) }
+        if total.hasMissingFiles { throw SilentExit(.gap) }
+    }
+
+    private func inspector(_ path: String) throws -> LogInspector {
+        let parts = path.split(separator: "/", omittingEmptySubsequences: true)
+        guard let name = parts.last, case .log(let number) = FileName(parsing: String(name)) else {
+            return try LogInspector(path: path)
+        }
+        let directory = path.dropLast(name.utf8.count)
+        return try LogInspector(
+            path: directory.isEmpty ? "." : String(directory),
+            numbers: [number]
+        )
+    }
+
+    private func print(_ event: LogEvent, at place: LogPlace, _ printer: LinePrinter) throws {
+        switch event {
+        case .error(let error): try printer.error(place, error)
+        case .gap(let length, let reason, let after, let isDamage):
+            guard isDamage || !check else { return }
+            try printer.gap(
+                place,
+                length: length,
+                reason: reason,
+                after: after,
+                isDamage: isDamage
+            )
+        case .file(let header, let size):
+            if frames, !check, !onlyGaps { try printer.file(place, header, size: size) }
+        case .frame(let frame):
+            guard !check, !onlyGaps, frames || frame.flags.contains(.seal) else { return }
+            if filter.shows(frame.lastSequence) { try printer.frame(place, frame) }
+        case .record(let head, let operations):
+            guard !check, !onlyGaps, !frames, filter.shows(head.sequence) else { return }
+            let isShown = try filter.keys()
+            let shown = try InspectedOperation.all(operations).filter { isShown($0.key) }
+            try printer.record(place, head, shown)
+        }
+    }
+
+    private func summarize(_ total: LogInspection) throws {
+        let members: [LinePrinter.Member] = [
+            ("type", .string("summary")), ("files", .integer(total.files)),
+            ("frames", .integer(total.frames)), ("records", .integer(total.records)),
+            ("gaps", .integer(total.gaps)), ("lastSequence", .unsigned(total.lastSequence)),
+            ("damaged", .boolean(total.isDamaged)),
+            ("missingFiles", .boolean(total.hasMissingFiles)),
+        ]
+        guard filter.format == .text else { return try ToolOutput.print(JSON.object(members).text) }
+        try ToolOutput.print(
+            members.dropFirst().map { "\($0.name)=\($0.value.plainText)" }.joined(separator: " ")
+        )
+    }
+}
+
+struct Find: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Prints every operation on a key that is in the log, the oldest first.",
+        discussion: "Example: enginedump find DIR user:1 --format json"
+    )
+
+    @Argument(help: "The store's directory.") var directory: String
+    @Argument(help: "The key.") var key: String
+    @Flag(help: "The key and the values are lowercase hexadecimal digits.") var hex = false
+    @Option(help: "text or json (one object a line).") var format = OutputFormat.text
+
+    func run() throws {
+        var filter = try Filter.parse(hex ? ["--hex"] : [])
+        filter.format = format
+        let key = try filter.bytes(key)
+        let printer = LinePrinter(filter)
+        var count = 0
+        let found = try LogInspector(path: directory).run { place, event in
+            switch event {
+            case .record(let head, let operations):
+                let shown = try InspectedOperation.all(operations).filter { $0.key == key }
+                count += shown.count
+                try printer.record(place, head, shown)
+            case .error(let error): try printer.error(place, error)
+            case .gap(let length, let reason, let after, isDamage: true):
+                try printer.gap(
+                    place,
+                    length: length,
+                    reason: reason,
+                    after: after,
+                    isDamage: true
+                )
+            default: break
+            }
+        }
+        if found.isDamaged { throw SilentExit(.corruption) }
+        if found.hasMissingFiles { throw SilentExit(.gap) }
+        if count == 0 { throw SilentExit(.keyNotFound) }
+    }
+}
