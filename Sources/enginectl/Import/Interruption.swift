@@ -5,8 +5,8 @@ internal import ToolSupport
 
 /// Whether the user wants the tool to end, by SIGINT or SIGTERM.
 ///
-/// The signals are blocked before the engine starts its threads, and taken by a thread that waits for
-/// them; a pipe wakes whoever waits for input.
+/// The signals are blocked before the engine starts its threads, and taken by a thread that waits
+/// for them; a pipe wakes whoever waits for input.
 enum Interruption {
     private static let requested = Atomic(false)
     private static let watched = Atomic<Int32>(-1)
