@@ -31,6 +31,9 @@ static inline void csystem_pause(void) {
 #endif
 }
 
+/// Asks the processor to load a cache line that is read soon; any address may be given.
+static inline void csystem_prefetch(const void *pointer) { __builtin_prefetch(pointer); }
+
 /// Keeps a benchmark's result alive.
 void csystem_black_hole(const void *pointer);
 

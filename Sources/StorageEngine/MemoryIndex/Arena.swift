@@ -4,7 +4,7 @@ internal import Synchronization
 /// Memory that is handed out piece by piece and freed as a whole.
 ///
 /// Thread safety: one thread at a time allocates; the counts may be read from any thread.
-final class Arena: @unchecked Sendable {
+package final class Arena: @unchecked Sendable {
     private var chunks: [UnsafeMutableRawPointer] = []
     private var next: UnsafeMutableRawPointer?
     private var left = 0
@@ -16,16 +16,18 @@ final class Arena: @unchecked Sendable {
     /// translation cache far less often.
     private static let chunkSizeMax = 2 << 20
 
+    package init() {}
+
     deinit { for chunk in chunks { free(chunk) } }
 
     /// Bytes taken from the system.
-    var byteCount: Int { taken.load(ordering: .relaxed) }
+    package var byteCount: Int { taken.load(ordering: .relaxed) }
     /// Bytes handed out.
-    var usedBytes: Int { used.load(ordering: .relaxed) }
+    package var usedBytes: Int { used.load(ordering: .relaxed) }
 
     /// Uninitialized memory at a multiple of 8.
     @inline(__always)
-    func allocate(_ size: Int) -> UnsafeMutableRawPointer {
+    package func allocate(_ size: Int) -> UnsafeMutableRawPointer {
         let size = (size + 7) & ~7
         if size <= left, let start = next {
             next = start + size

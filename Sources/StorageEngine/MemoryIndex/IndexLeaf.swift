@@ -49,30 +49,39 @@ struct IndexLeaf {
 
 /// A value of a key, or its tombstone, as of a sequence.
 ///
-///   version := 0 older version (atomic) | 8 sequence u64 | 16 valueSize u32 | 20 flags u8 | 24
-///   value
+///   version := [-8 older version (atomic)] 0 sequence u64 | 8 valueSize u32 | 12 flags u8 | 16 value
 ///
-/// The flags leave room for versions with stamp and origin, and with an expiry.
-struct IndexVersion {
+/// The first version of a key has none that is older, and no room for it. The flags leave room for
+/// versions with stamp and origin, and with an expiry.
+package struct IndexVersion {
     let base: UnsafeMutableRawPointer
 
     static let tombstone: UInt8 = 1
+    /// The first version of its key; set by the index alone.
+    private static let first: UInt8 = 0x80
 
-    static func size(valueSize: Int) -> Int { (24 + valueSize + 7) & ~7 }
+    static func size(valueSize: Int, isFirst: Bool) -> Int {
+        ((isFirst ? 16 : 24) + valueSize + 7) & ~7
+    }
 
-    /// Makes a version in memory of its ``size(valueSize:)``.
+    /// Makes a version in memory of its ``size(valueSize:isFirst:)``.
     static func make(
-        at base: UnsafeMutableRawPointer,
+        at memory: UnsafeMutableRawPointer,
         sequence: UInt64,
         flags: UInt8,
         value: UnsafeRawBufferPointer,
         older: IndexVersion?
     ) -> IndexVersion {
-        atomicWord(base).initialize(to: Atomic(older.map { UInt(bitPattern: $0.base) } ?? 0))
-        base.storeBytes(of: sequence, toByteOffset: 8, as: UInt64.self)
-        base.storeBytes(of: UInt32(value.count), toByteOffset: 16, as: UInt32.self)
-        base.storeBytes(of: flags, toByteOffset: 20, as: UInt8.self)
-        _ = (base + 24).appending(value)
+        var base = memory
+        if let older {
+            atomicWord(memory).initialize(to: Atomic(UInt(bitPattern: older.base)))
+            base += 8
+        }
+        base.storeBytes(of: sequence, as: UInt64.self)
+        base.storeBytes(of: UInt32(value.count), toByteOffset: 8, as: UInt32.self)
+        let allFlags = older == nil ? flags | first : flags
+        base.storeBytes(of: allFlags, toByteOffset: 12, as: UInt8.self)
+        _ = (base + 16).appending(value)
         return IndexVersion(base: base)
     }
 
@@ -85,22 +94,27 @@ struct IndexVersion {
     }
 
     @inline(__always)
-    var sequence: UInt64 { base.load(fromByteOffset: 8, as: UInt64.self) }
+    package var sequence: UInt64 { base.load(as: UInt64.self) }
     @inline(__always)
-    var isTombstone: Bool { base.load(fromByteOffset: 20, as: UInt8.self) & Self.tombstone != 0 }
+    private var flags: UInt8 { base.load(fromByteOffset: 12, as: UInt8.self) }
+    @inline(__always)
+    package var isTombstone: Bool { flags & Self.tombstone != 0 }
+    @inline(__always)
+    private var isFirst: Bool { flags & Self.first != 0 }
 
     @inline(__always)
-    var value: UnsafeRawBufferPointer {
-        let size = Int(base.load(fromByteOffset: 16, as: UInt32.self))
-        return UnsafeRawBufferPointer(start: base + 24, count: size)
+    package var value: UnsafeRawBufferPointer {
+        let size = Int(base.load(fromByteOffset: 8, as: UInt32.self))
+        return UnsafeRawBufferPointer(start: base + 16, count: size)
     }
 
     /// Bytes of the arena that the version takes.
-    var size: Int { Self.size(valueSize: value.count) }
+    var size: Int { Self.size(valueSize: value.count, isFirst: isFirst) }
 
     @inline(__always)
     var next: IndexVersion? {
-        IndexVersion(address: atomicWord(base).pointee.load(ordering: .acquiring))
+        if isFirst { return nil }
+        return IndexVersion(address: atomicWord(base - 8).pointee.load(ordering: .acquiring))
     }
 
     /// The first version from here on that is at or below a sequence.
@@ -112,8 +126,9 @@ struct IndexVersion {
         return version
     }
 
+    /// Changes what comes behind a version that is not the first.
     func setNext(_ version: IndexVersion?) {
         let address = version.map { UInt(bitPattern: $0.base) } ?? 0
-        atomicWord(base).pointee.store(address, ordering: .releasing)
+        atomicWord(base - 8).pointee.store(address, ordering: .releasing)
     }
 }

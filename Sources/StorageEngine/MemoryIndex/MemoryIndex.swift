@@ -3,53 +3,61 @@ internal import Synchronization
 
 // The memory index: an adaptive radix tree (Leis, Kemper, Neumann 2013) with versions.
 //
-// Inner nodes branch on one byte of the key and come in four sizes. Paths are compressed: a node
-// says which byte it branches on, and bytes that all keys below it share are not looked at on the
-// way down. The leaf has the whole key, which is compared there, once. So a lookup touches a node
-// for each byte that tells keys apart, then one leaf with the newest version beside it.
+// Inner nodes branch on one byte of the key and come in four sizes. Paths are compressed: a node says
+// which byte it branches on, and bytes that all keys below it share have no nodes. A lookup does not
+// look at those on the way down: the leaf has the whole key, which is compared there, once. So it
+// touches a node for each byte that tells keys apart, then one leaf with the newest version beside it.
 //
-// An insert looks the key up. Where it ends, it compares with the key of a leaf from there; the
-// first byte that differs says where the new key branches off: in a node that branches on that
-// byte, or in a new one put above the first node on the path that branches later.
+// An insert and a seek compare those bytes at each node, with the last eight of them in the node or,
+// where there are more, with the key of a leaf below. The first byte that differs says where a new
+// key branches off: in a node that branches on that byte, or in a new one above the first that
+// branches later.
 //
 // (1) One thread inserts at a time. Readers take no lock: each change becomes visible by one store.
 // (2) A node that is full is replaced by a larger copy. Readers in the old one find all that was
 //     there before; what came later is newer than what they may see.
 // (3) Leaves never move. The versions of a key are a list, the newest first.
-// (4) Memory is taken from an arena and freed with the index.
+// (4) Memory is taken from arenas and freed with the index.
 // (5) Nothing recurses; keys are compared as unsigned bytes, a prefix before its extensions.
 
 /// Keys in order, each with its versions by sequence.
 ///
 /// Thread safety: one thread at a time may insert; everything else may be called from any thread.
-final class MemoryIndex: @unchecked Sendable {
+package final class MemoryIndex: @unchecked Sendable {
     /// What inserts must leave for readers.
-    struct Retention: Sendable {
+    package struct Retention: Sendable {
         /// Every version at or below it is published; the newest such one is kept.
-        let visible: UInt64
+        package let visible: UInt64
         /// The sequences of snapshots, ascending, none above ``visible``; what each sees is kept.
-        let registered: [UInt64]
+        package let registered: [UInt64]
+
+        package init(visible: UInt64, registered: [UInt64]) {
+            self.visible = visible
+            self.registered = registered
+        }
     }
 
     /// What a lookup found.
-    struct Found {
+    package struct Found {
         /// The newest version at or below the sequence asked for.
-        let version: IndexVersion?
+        package let version: IndexVersion?
         /// Whether the key has newer versions. A writer may then have unlinked what was right for
         /// the sequence, unless that is registered or still the visible one after the lookup.
-        let sawNewer: Bool
+        package let sawNewer: Bool
     }
 
-    static let tombstone = IndexVersion.tombstone
+    package static let tombstone = IndexVersion.tombstone
 
-    private let arena = Arena()
+    private let nodes = Arena()
+    /// Leaves and versions.
+    private let entries = Arena()
     /// The reference to the root (atomic).
     private let root: UnsafeMutableRawPointer
     private let keys = Atomic<Int>(0)
     private let versions = Atomic<Int>(0)
     private let unlinked = Atomic<Int>(0)
 
-    init() {
+    package init() {
         root = .allocate(byteCount: 8, alignment: 8)
         atomicWord(root).initialize(to: Atomic(0))
     }
@@ -57,9 +65,9 @@ final class MemoryIndex: @unchecked Sendable {
     deinit { root.deallocate() }
 
     /// Bytes taken from the system.
-    var byteCount: Int { arena.byteCount }
+    package var byteCount: Int { nodes.byteCount + entries.byteCount }
     /// Bytes in use, those of ``unlinkedBytes`` included.
-    var usedBytes: Int { arena.usedBytes }
+    package var usedBytes: Int { nodes.usedBytes + entries.usedBytes }
     var keyCount: Int { keys.load(ordering: .relaxed) }
     /// Versions that lookups can still find.
     var versionCount: Int { versions.load(ordering: .relaxed) }
@@ -74,7 +82,7 @@ final class MemoryIndex: @unchecked Sendable {
     // MARK: - Lookup
 
     /// Finds the newest version of a key at or below a sequence.
-    func find(_ key: UnsafeRawBufferPointer, at sequence: UInt64) -> Found {
+    package func find(_ key: UnsafeRawBufferPointer, at sequence: UInt64) -> Found {
         // One load of the newest version answers both: a writer may replace it in between.
         guard let newest = leaf(key)?.newest else { return Found(version: nil, sawNewer: false) }
         return Found(version: newest.at(sequence), sawNewer: newest.sequence > sequence)
@@ -102,18 +110,18 @@ final class MemoryIndex: @unchecked Sendable {
     /// Where a search for a key ended, and where the key differs from those there.
     private struct Place {
         /// The slot that holds ``reference`` (atomic).
-        var slot: UnsafeMutableRawPointer
-        var reference: IndexReference
+        let slot: UnsafeMutableRawPointer
+        let reference: IndexReference
         /// A leaf from there.
-        var leaf: IndexLeaf
-        /// How many leading bytes the key has in common with the leaf's.
-        var common: Int
+        let leaf: IndexLeaf
+        /// How many leading bytes the key has in common with all keys from there.
+        let common: Int
     }
 
     /// Puts a version of a key in front of those it has.
     ///
     /// A key gets ascending sequences. The bytes are copied.
-    func insert(
+    package func insert(
         key: UnsafeRawBufferPointer,
         value: UnsafeRawBufferPointer,
         flags: UInt8,
@@ -121,7 +129,8 @@ final class MemoryIndex: @unchecked Sendable {
         retention: Retention
     ) {
         add(1, to: versions)
-        guard var place = search(key) else {
+        precondition(key.count <= IndexNode.branchMax)
+        guard let place = search(key) else {
             let leaf = makeLeaf(key, value, flags, sequence)
             return setReference(IndexReference(leaf), at: root)
         }
@@ -135,7 +144,6 @@ final class MemoryIndex: @unchecked Sendable {
             )
         }
         let leaf = makeLeaf(key, value, flags, sequence)
-        if !isBranchPoint(place) { place = searchBranch(key, place) }
         if place.reference.leaf == nil, place.reference.node.branch == place.common {
             addChild(leaf, at: place)
         } else {
@@ -160,7 +168,8 @@ final class MemoryIndex: @unchecked Sendable {
     ) -> IndexLeaf {
         add(1, to: keys)
         let leafSize = IndexLeaf.size(keySize: key.count)
-        let memory = arena.allocate(leafSize + IndexVersion.size(valueSize: value.count))
+        let versionSize = IndexVersion.size(valueSize: value.count, isFirst: true)
+        let memory = entries.allocate(leafSize + versionSize)
         let version = IndexVersion.make(
             at: memory + leafSize,
             sequence: sequence,
@@ -175,52 +184,37 @@ final class MemoryIndex: @unchecked Sendable {
     private func search(_ key: UnsafeRawBufferPointer) -> Place? {
         var slot = root
         var reference = rootReference
+        var depth = 0
         guard !reference.isNone else { return nil }
         while true {
-            if let leaf = reference.leaf { return place(slot, reference, leaf, key) }
+            if let leaf = reference.leaf {
+                let common = key.commonCount(leaf.key, from: depth)
+                return Place(slot: slot, reference: reference, leaf: leaf, common: common)
+            }
             let node = reference.node
             let branch = node.branch
-            guard branch < key.count else {
-                let leaf = branch == key.count ? node.end.leaf : nil
-                return place(slot, reference, leaf ?? node.sample, key)
+            let common = node.agreement(with: key, from: depth)
+            guard common == branch, branch < key.count else {
+                let end = common == branch ? node.end.leaf : nil
+                return Place(
+                    slot: slot,
+                    reference: reference,
+                    leaf: end ?? node.sample,
+                    common: common
+                )
             }
             guard let offset = node.childOffset(key[branch]) else {
-                return place(slot, reference, node.sample, key)
+                return Place(
+                    slot: slot,
+                    reference: reference,
+                    leaf: node.sample,
+                    common: common
+                )
             }
             slot = node.base + offset
             reference = node.child(at: offset)
+            depth = branch + 1
         }
-    }
-
-    @inline(__always)
-    private func place(
-        _ slot: UnsafeMutableRawPointer,
-        _ reference: IndexReference,
-        _ leaf: IndexLeaf,
-        _ key: UnsafeRawBufferPointer
-    ) -> Place {
-        Place(slot: slot, reference: reference, leaf: leaf, common: key.commonCount(leaf.key))
-    }
-
-    /// Whether a new key branches off right where the search ended: in that node, or just above it
-    /// when nothing on the way branches later.
-    private func isBranchPoint(_ place: Place) -> Bool {
-        place.reference.leaf == nil && place.reference.node.branch == place.common
-    }
-
-    /// Finds the first reference on a key's path that branches at or behind the common bytes.
-    private func searchBranch(_ key: UnsafeRawBufferPointer, _ ended: Place) -> Place {
-        var place = ended
-        place.slot = root
-        place.reference = rootReference
-        while place.reference.leaf == nil {
-            let node = place.reference.node
-            let branch = node.branch
-            guard branch < ended.common, let offset = node.childOffset(key[branch]) else { break }
-            place.slot = node.base + offset
-            place.reference = node.child(at: offset)
-        }
-        return place
     }
 
     /// Adds a leaf to a node that branches where its key differs.
@@ -258,12 +252,8 @@ final class MemoryIndex: @unchecked Sendable {
         branch: Int,
         sample: IndexLeaf
     ) -> IndexNode {
-        IndexNode.make(
-            at: arena.allocate(IndexNode.size(kind)),
-            kind,
-            branch: branch,
-            sample: sample
-        )
+        let memory = nodes.allocate(IndexNode.size(kind))
+        return IndexNode.make(at: memory, kind, branch: branch, sample: sample)
     }
 
     // MARK: - Versions
@@ -275,45 +265,41 @@ final class MemoryIndex: @unchecked Sendable {
         sequence: UInt64,
         retention: Retention
     ) {
-        let older = leaf.newest
-        precondition(older.map { $0.sequence < sequence } ?? true)
+        guard let older = leaf.newest else { preconditionFailure("a leaf has a version") }
+        precondition(older.sequence < sequence)
+        let size = IndexVersion.size(valueSize: value.count, isFirst: false)
         let version = IndexVersion.make(
-            at: arena.allocate(IndexVersion.size(valueSize: value.count)),
+            at: entries.allocate(size),
             sequence: sequence,
             flags: flags,
             value: value,
             older: older
         )
         leaf.setNewest(version)
-        prune(behind: version, retention)
+        dropUnseen(behind: version, retention)
     }
 
     /// Takes out of a key's list what no reader can see: not newer than what is published, nor the
     /// newest at or below that or a registered sequence. Readers that stand on it walk on from it.
-    private func prune(behind newest: IndexVersion, _ retention: Retention) {
+    private func dropUnseen(behind newest: IndexVersion, _ retention: Retention) {
         var last = newest
-        var bound = retention.visible
-        var registered = retention.registered[...]
-        var isDone = false
+        /// The greatest sequence that is read below all versions kept so far; `nil` for none.
+        var read: UInt64? = retention.visible
+        var registeredCount = retention.registered.count
         while let version = last.next {
-            if isDone {
+            let isKept =
+                version.sequence > retention.visible || read.map { version.sequence <= $0 } ?? false
+            guard isKept else {
                 drop(version)
                 last.setNext(version.next)
                 continue
             }
-            guard version.sequence <= bound else {
-                // Not yet published, or between two sequences that are read.
-                if version.sequence > retention.visible {
-                    last = version
-                } else {
-                    drop(version)
-                    last.setNext(version.next)
-                }
-                continue
-            }
             last = version
-            while let next = registered.last, next >= version.sequence { registered.removeLast() }
-            if let next = registered.last { bound = next } else { isDone = true }
+            guard version.sequence <= retention.visible else { continue }
+            while registeredCount > 0,
+                retention.registered[registeredCount - 1] >= version.sequence
+            { registeredCount -= 1 }
+            read = registeredCount > 0 ? retention.registered[registeredCount - 1] : nil
         }
     }
 
@@ -324,14 +310,16 @@ final class MemoryIndex: @unchecked Sendable {
 }
 
 extension UnsafeRawBufferPointer {
-    /// How many leading bytes are the same.
-    func commonCount(_ other: UnsafeRawBufferPointer) -> Int {
+    /// How many leading bytes are the same; those before an index are known to be.
+    @inline(__always)
+    func commonCount(_ other: UnsafeRawBufferPointer, from start: Int = 0) -> Int {
         let limit = Swift.min(count, other.count)
-        var index = 0
+        var index = start
         while index + 8 <= limit {
-            let left = loadUnaligned(fromByteOffset: index, as: UInt64.self).littleEndian
-            let right = other.loadUnaligned(fromByteOffset: index, as: UInt64.self).littleEndian
-            if left != right { return index + (left ^ right).trailingZeroBitCount / 8 }
+            let left = loadUnaligned(fromByteOffset: index, as: UInt64.self)
+            let right = other.loadUnaligned(fromByteOffset: index, as: UInt64.self)
+            let difference = (left ^ right).littleEndian
+            if difference != 0 { return index + difference.trailingZeroBitCount / 8 }
             index += 8
         }
         while index < limit, self[index] == other[index] { index += 1 }

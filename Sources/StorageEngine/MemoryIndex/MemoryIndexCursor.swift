@@ -1,14 +1,13 @@
 /// A place in the keys of an index, as of a sequence; moves both ways.
 ///
-/// It yields each key that has a version at or below the sequence, with the newest such one,
-/// tombstones included. The sequence must stay registered while the cursor is used.
+/// It yields each key that has a version at or below the sequence, with the newest such one, tombstones
+/// included. The sequence must stay registered while the cursor is used.
 ///
-/// A cursor remembers the nodes on its way. The writer may replace them meanwhile, but a node that
-/// was replaced still holds all that it held before, and what came later is newer than the
-/// sequence.
+/// A cursor remembers the nodes on its way. The writer may replace them meanwhile, but a node that was
+/// replaced still holds all that it held before, and what came later is newer than the sequence.
 ///
 /// Thread safety: none; one owner.
-struct MemoryIndexCursor: ~Copyable, @unchecked Sendable {
+package struct MemoryIndexCursor: ~Copyable, @unchecked Sendable {
     /// A node on the way to the leaf, and which way was taken: a key byte, or ``end``.
     private struct Step {
         let node: IndexNode
@@ -20,24 +19,27 @@ struct MemoryIndexCursor: ~Copyable, @unchecked Sendable {
 
     private let index: MemoryIndex
     private let sequence: UInt64
-    private var path: [Step] = []
+    /// The last step of the way; `nil` above the root.
+    private var step: Step?
+    /// The steps before it.
+    private var ancestors: [Step] = []
     private var leaf: IndexLeaf?
     private var found: IndexVersion?
 
-    init(_ index: MemoryIndex, at sequence: UInt64) {
+    package init(_ index: MemoryIndex, at sequence: UInt64) {
         self.index = index
         self.sequence = sequence
-        path.reserveCapacity(16)
+        ancestors.reserveCapacity(16)
     }
 
     /// The key where the cursor stands; valid as long as the index.
-    var key: UnsafeRawBufferPointer {
+    package var key: UnsafeRawBufferPointer {
         guard let leaf else { preconditionFailure("the cursor stands on no entry") }
         return leaf.key
     }
 
     /// The version where the cursor stands; valid as long as the index.
-    var version: IndexVersion {
+    package var version: IndexVersion {
         guard let found else { preconditionFailure("the cursor stands on no entry") }
         return found
     }
@@ -45,7 +47,7 @@ struct MemoryIndexCursor: ~Copyable, @unchecked Sendable {
     // MARK: - Moves
 
     /// Moves to the next entry; `false` when there is none, or when the cursor stands on none.
-    mutating func next() -> Bool {
+    package mutating func next() -> Bool {
         while leaf != nil {
             stepForward()
             if isVisible() { return true }
@@ -54,7 +56,7 @@ struct MemoryIndexCursor: ~Copyable, @unchecked Sendable {
     }
 
     /// Moves to the entry before; `false` when there is none, or when the cursor stands on none.
-    mutating func previous() -> Bool {
+    package mutating func previous() -> Bool {
         while leaf != nil {
             stepBackward()
             if isVisible() { return true }
@@ -62,31 +64,32 @@ struct MemoryIndexCursor: ~Copyable, @unchecked Sendable {
         return false
     }
 
-    mutating func seekToFirst() -> Bool {
-        descend(toFirstOf: index.rootReference, fromTop: true)
+    package mutating func seekToFirst() -> Bool {
+        reset()
+        descend(toFirstOf: index.rootReference)
         return isVisible() || next()
     }
 
-    mutating func seekToLast() -> Bool {
-        path.removeAll(keepingCapacity: true)
-        leaf = nil
-        if !index.rootReference.isNone { descend(toLastOf: index.rootReference) }
+    package mutating func seekToLast() -> Bool {
+        reset()
+        descend(toLastOf: index.rootReference)
         return isVisible() || previous()
     }
 
     /// Moves to the first entry at or behind a key.
-    mutating func seek(to key: UnsafeRawBufferPointer) -> Bool {
+    package mutating func seek(to key: UnsafeRawBufferPointer) -> Bool {
         seekPhysically(to: key)
         return isVisible() || next()
     }
 
     /// Moves to the last entry before a key.
-    mutating func seek(before key: UnsafeRawBufferPointer) -> Bool {
+    package mutating func seek(before key: UnsafeRawBufferPointer) -> Bool {
         seekPhysically(to: key)
         return leaf == nil ? seekToLast() : previous()
     }
 
     /// Whether the cursor stands on a leaf with a version that it may see, which is then found.
+    @inline(__always)
     private mutating func isVisible() -> Bool {
         found = leaf?.version(at: sequence)
         return found != nil
@@ -94,87 +97,91 @@ struct MemoryIndexCursor: ~Copyable, @unchecked Sendable {
 
     // MARK: - Leaves, whatever their versions
 
+    private mutating func reset() {
+        ancestors.removeAll(keepingCapacity: true)
+        step = nil
+        leaf = nil
+    }
+
     /// Goes to the first leaf at or behind a key.
     private mutating func seekPhysically(to key: UnsafeRawBufferPointer) {
-        path.removeAll(keepingCapacity: true)
-        leaf = nil
-        guard let nearest = nearestLeaf(to: key) else { return }
-        let common = key.commonCount(nearest.key)
-        let isBehind =
-            common < nearest.key.count
-            && (common == key.count || nearest.key[common] > key[common])
+        reset()
         var reference = index.rootReference
-        while reference.leaf == nil, reference.node.branch < common {
-            let node = reference.node
-            let byte = Int(key[node.branch])
-            path.append(Step(node: node, byte: byte))
-            reference = node.child(UInt8(byte))
-        }
-        if let only = reference.leaf {
-            leaf = only
-            if only.key.precedes(key) { stepForward() }
-        } else if reference.node.branch == common, common < key.count {
-            // The node has no child for the key's byte; the next one above it begins what is
-            // behind.
-            path.append(Step(node: reference.node, byte: Int(key[common])))
-            stepForward(orStay: true)
-        } else if isBehind || common == key.count {
-            descend(toFirstOf: reference, fromTop: false)
-        } else {
-            stepForward(orStay: true)
-        }
-    }
-
-    /// Some leaf that shares as many leading bytes with a key as any does.
-    private func nearestLeaf(to key: UnsafeRawBufferPointer) -> IndexLeaf? {
-        var reference = index.rootReference
-        guard !reference.isNone else { return nil }
-        while true {
-            if let leaf = reference.leaf { return leaf }
-            let node = reference.node
-            guard node.branch < key.count else {
-                return node.branch == key.count ? node.end.leaf ?? node.sample : node.sample
+        var depth = 0
+        while !reference.isNone {
+            if let only = reference.leaf {
+                leaf = only
+                return only.key.precedes(key) ? stepForward() : ()
             }
-            let child = node.child(key[node.branch])
-            if child.isNone { return node.sample }
-            reference = child
+            let node = reference.node
+            let common = node.agreement(with: key, from: depth)
+            guard common == node.branch, common < key.count else {
+                let isBehind =
+                    common == key.count || node.sample.key[common] > key[common]
+                return isBehind ? descend(toFirstOf: reference) : stepForward()
+            }
+            push(node, Int(key[common]))
+            reference = node.child(key[common])
+            depth = common + 1
         }
+        // The node has no child for the key's byte: the next one above begins what is behind.
+        stepForward()
     }
 
-    private mutating func stepForward() { stepForward(orStay: false) }
+    @inline(__always)
+    private mutating func push(_ node: IndexNode, _ byte: Int) {
+        if let step { ancestors.append(step) }
+        step = Step(node: node, byte: byte)
+    }
 
     /// Goes to the first leaf behind where the path points.
-    private mutating func stepForward(orStay: Bool) {
+    private mutating func stepForward() {
         leaf = nil
-        while let step = path.last {
-            if let byte = step.node.nextByte(after: step.byte) {
-                path[path.count - 1].byte = byte
-                return descend(toFirstOf: step.node.child(UInt8(byte)), fromTop: false)
+        while let step {
+            if let child = step.node.child(after: step.byte) {
+                self.step = Step(node: step.node, byte: child.byte)
+                if let next = child.reference.leaf {
+                    leaf = next
+                    return
+                }
+                prefetch(step.node.child(after: child.byte))
+                return descend(toFirstOf: child.reference)
             }
-            path.removeLast()
+            self.step = ancestors.popLast()
         }
     }
 
     /// Goes to the last leaf before where the path points.
     private mutating func stepBackward() {
         leaf = nil
-        while let step = path.last {
-            if step.byte > 0, let byte = step.node.previousByte(before: step.byte) {
-                path[path.count - 1].byte = byte
-                return descend(toLastOf: step.node.child(UInt8(byte)))
+        while let step {
+            if step.byte > 0, let child = step.node.child(before: step.byte) {
+                self.step = Step(node: step.node, byte: child.byte)
+                if let next = child.reference.leaf {
+                    leaf = next
+                    return
+                }
+                prefetch(step.node.child(before: child.byte))
+                return descend(toLastOf: child.reference)
             }
             if step.byte != Self.end, let end = step.node.end.leaf {
-                path[path.count - 1].byte = Self.end
+                self.step = Step(node: step.node, byte: Self.end)
                 leaf = end
                 return
             }
-            path.removeLast()
+            self.step = ancestors.popLast()
         }
     }
 
-    private mutating func descend(toFirstOf start: IndexReference, fromTop: Bool) {
-        if fromTop { path.removeAll(keepingCapacity: true) }
-        leaf = nil
+    /// Asks for what comes behind the node that the cursor goes to: a scan would wait for the memory
+    /// at each entry otherwise.
+    @inline(__always)
+    private func prefetch(_ child: IndexNode.Child?) {
+        guard let child, child.reference.leaf == nil else { return }
+        child.reference.node.prefetchChildren()
+    }
+
+    private mutating func descend(toFirstOf start: IndexReference) {
         var reference = start
         while !reference.isNone {
             if let first = reference.leaf {
@@ -183,24 +190,27 @@ struct MemoryIndexCursor: ~Copyable, @unchecked Sendable {
             }
             let node = reference.node
             if let end = node.end.leaf {
-                path.append(Step(node: node, byte: Self.end))
+                push(node, Self.end)
                 leaf = end
                 return
             }
-            guard let byte = node.nextByte(after: -1) else { return }
-            path.append(Step(node: node, byte: byte))
-            reference = node.child(UInt8(byte))
+            guard let child = node.child(after: -1) else { return }
+            push(node, child.byte)
+            reference = child.reference
         }
     }
 
     private mutating func descend(toLastOf start: IndexReference) {
         var reference = start
-        while reference.leaf == nil {
+        while !reference.isNone {
+            if let last = reference.leaf {
+                leaf = last
+                return
+            }
             let node = reference.node
-            guard let byte = node.previousByte(before: 256) else { break }
-            path.append(Step(node: node, byte: byte))
-            reference = node.child(UInt8(byte))
+            guard let child = node.child(before: 256) else { return }
+            push(node, child.byte)
+            reference = child.reference
         }
-        leaf = reference.leaf
     }
 }

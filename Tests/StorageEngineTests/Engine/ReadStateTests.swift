@@ -5,7 +5,8 @@ import Testing
 @testable import StorageEngine
 
 @Suite struct ReadStateTests {
-    /// A snapshot keeps an old version; a read beside the writer must not take it for the latest.
+    /// A snapshot keeps an old version, which a read beside the writer must not take for the
+    /// latest.
     @Test func aReadBesideAWriterNeverGoesBackToWhatASnapshotKeeps() {
         let state = ReadState(lastSequence: 0)
         let isDone = Atomic<Bool>(false)

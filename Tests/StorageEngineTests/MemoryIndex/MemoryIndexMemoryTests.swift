@@ -71,7 +71,8 @@ import Testing
     @Test func aNodeGrowsThroughAllSizes() {
         let index = MemoryIndex()
         for byte in UInt8(0)...255 { index.insert([byte], sequence: UInt64(byte) + 1) }
-        let entries = 256 * (IndexLeaf.size(keySize: 1) + IndexVersion.size(valueSize: 0))
+        let entries =
+            256 * (IndexLeaf.size(keySize: 1) + IndexVersion.size(valueSize: 0, isFirst: true))
 
         #expect(index.usedBytes == entries + Self.nodeSizes.reduce(0, +))
     }

@@ -45,13 +45,19 @@ struct IndexModel {
             sortedKeys.insert(key, at: lowerBound(key))
             entryBytes += IndexLeaf.size(keySize: key.count)
         }
-        entryBytes += IndexVersion.size(valueSize: version.value.count)
+        entryBytes += IndexVersion.size(
+            valueSize: version.value.count,
+            isFirst: written[key] == nil
+        )
         written[key, default: []].append(version)
         let older = linked[key] ?? []
         let kept = older.filter { isKept($0, of: older, retention) }
         for dropped in Set(older).subtracting(kept) {
             let size = written[key]?.first { $0.sequence == dropped }?.value.count ?? 0
-            unlinkedBytes += IndexVersion.size(valueSize: size)
+            unlinkedBytes += IndexVersion.size(
+                valueSize: size,
+                isFirst: dropped == written[key]?.first?.sequence
+            )
         }
         linked[key] = [version.sequence] + kept
     }
