@@ -124,7 +124,7 @@ let package = Package(
         ),
         .testTarget(
             name: "ToolTests",
-            dependencies: ["StorageEngine", "enginectl", "enginedump"],
+            dependencies: ["StorageEngine", "ToolSupport", "enginectl", "enginedump"],
             swiftSettings: features
         ),
     ],
