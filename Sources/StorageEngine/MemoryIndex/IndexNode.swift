@@ -173,8 +173,8 @@ struct IndexNode {
         }
     }
 
-    /// The position of a byte among the first ones of a word. (Mycroft's test for a zero byte: exact
-    /// for the lowest one.)
+    /// The position of a byte among the first ones of a word. (Mycroft's test for a zero byte:
+    /// exact for the lowest one.)
     @inline(__always)
     private static func find(_ byte: UInt8, in word: UInt, below count: Int) -> Int? {
         let difference = word ^ (UInt(byte) &* 0x0101_0101_0101_0101)

@@ -3,14 +3,15 @@ internal import Synchronization
 
 // The memory index: an adaptive radix tree (Leis, Kemper, Neumann 2013) with versions.
 //
-// Inner nodes branch on one byte of the key and come in four sizes. Paths are compressed: a node says
-// which byte it branches on, and bytes that all keys below it share have no nodes. A lookup does not
-// look at those on the way down: the leaf has the whole key, which is compared there, once. So it
-// touches a node for each byte that tells keys apart, then one leaf with the newest version beside it.
+// Inner nodes branch on one byte of the key and come in four sizes. Paths are compressed: a node
+// says which byte it branches on, and bytes that all keys below it share have no nodes. A lookup
+// does not look at those on the way down: the leaf has the whole key, which is compared there,
+// once. So it touches a node for each byte that tells keys apart, then one leaf with the newest
+// version beside it.
 //
-// An insert and a seek compare those bytes at each node, with the last eight of them in the node or,
-// where there are more, with the key of a leaf below. The first byte that differs says where a new
-// key branches off: in a node that branches on that byte, or in a new one above the first that
+// An insert and a seek compare those bytes at each node, with the last eight of them in the node
+// or, where there are more, with the key of a leaf below. The first byte that differs says where a
+// new key branches off: in a node that branches on that byte, or in a new one above the first that
 // branches later.
 //
 // (1) One thread inserts at a time. Readers take no lock: each change becomes visible by one store.
