@@ -12,8 +12,7 @@ struct IndexBenchmark {
     static let valueSize = 100
     static let columns = ["insert", "get", "miss", "forward", "backward", "seek", "overhead"]
 
-    /// Nanoseconds an operation, and bytes a key besides key and value, in the order of
-    /// ``columns``.
+    /// Nanoseconds an operation, and bytes a key besides key and value, as ``columns`` has them.
     func measure<Index: MeasuredIndex>(_ type: Index.Type) -> [Double] {
         let index = Index()
         let value = [UInt8](repeating: 0x76, count: Self.valueSize)

@@ -4,9 +4,8 @@ internal import Synchronization
 // The plain alternative to the memory index, kept to compare with: a skip list (Pugh 1990), as in
 // LevelDB and RocksDB, one writer beside readers that take no lock.
 //
-//   node := … | next of level 1 | next of level 0 | 0 newest version | 8 previous | 16 keySize u32
-//   |
-//           20 key | version
+//   node := … | -16 next of level 1 | -8 next of level 0
+//           0 newest version | 8 previous | 16 keySize u32 | 20 key | version
 //
 // Nodes are addressed behind their links, so that the lowest link, the newest version and the first
 // bytes of the key lie on one or two cache lines. Links, versions and `previous` are atomic. A key

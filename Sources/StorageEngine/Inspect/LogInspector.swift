@@ -1,12 +1,12 @@
-// Looks at the files of a log, whole or damaged, beside a running engine or without one. It reads, and
-// never locks or writes.
+// Looks at the files of a log, whole or damaged, beside a running engine or without one. It reads,
+// and never locks or writes.
 //
 // 1. A file with a successor, or named by the store's floor, ends at the recorded length; what lies
 //    behind that was superseded. The last file ends where its frames end.
-// 2. At a bad frame the inspector looks for the next restart frame, 8 bytes at a time, reports the gap
-//    and goes on there.
-// 3. A bad frame is damage when a record of the length, a seal or a later frame's syncedThrough proves
-//    that it was synced; otherwise it is the torn, or unfinished, end of the log.
+// 2. At a bad frame the inspector looks for the next restart frame, 8 bytes at a time, reports the
+//    gap and goes on there.
+// 3. A bad frame is damage when a record of the length, a seal or a later frame's syncedThrough
+//    proves that it was synced; otherwise it is the torn, or unfinished, end of the log.
 
 /// What an inspection comes across, in the order of the files.
 package enum LogEvent {
@@ -89,8 +89,10 @@ package struct LogInspector {
             if numbers == nil, file.number != previous + 1 {
                 inspection.hasMissingFiles = true
                 let error = EngineError(
-                    .logGap, "log files before number \(file.number) are missing",
-                    file: file.file.name)
+                    .logGap,
+                    "log files before number \(file.number) are missing",
+                    file: file.file.name
+                )
                 try handle(LogPlace(file: file.file.name, offset: 0), .error(error))
             }
             previous = file.number

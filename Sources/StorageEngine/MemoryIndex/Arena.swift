@@ -5,7 +5,9 @@ internal import Synchronization
 ///
 /// Thread safety: one thread at a time allocates; the counts may be read from any thread.
 package final class Arena: @unchecked Sendable {
+    /// What was taken with `malloc`, and what was mapped.
     private var chunks: [UnsafeMutableRawPointer] = []
+    private var mappings: [UnsafeMutableRawBufferPointer] = []
     private var next: UnsafeMutableRawPointer?
     private var left = 0
     private var chunkSize = 16 << 10
@@ -18,7 +20,10 @@ package final class Arena: @unchecked Sendable {
 
     package init() {}
 
-    deinit { for chunk in chunks { free(chunk) } }
+    deinit {
+        for chunk in chunks { free(chunk) }
+        for mapping in mappings { munmap(mapping.baseAddress, mapping.count) }
+    }
 
     /// Bytes taken from the system.
     package var byteCount: Int { taken.load(ordering: .relaxed) }
@@ -52,14 +57,39 @@ package final class Arena: @unchecked Sendable {
     }
 
     private func take(_ size: Int) -> UnsafeMutableRawPointer {
-        var pointer: UnsafeMutableRawPointer?
         let isLarge = size >= Self.chunkSizeMax
-        let code = posix_memalign(&pointer, isLarge ? Self.chunkSizeMax : 64, size)
-        guard code == 0, let pointer else { preconditionFailure("out of memory") }
-        // A hint; nothing depends on it.
-        if isLarge { _ = madvise(pointer, size, MADV_HUGEPAGE) }
-        chunks.append(pointer)
+        // What is mapped ends with a page, of whatever size.
+        let size = isLarge ? (size + 0xffff) & ~0xffff : size
         taken.store(taken.load(ordering: .relaxed) + size, ordering: .relaxed)
+        if isLarge { return map(size) }
+        var pointer: UnsafeMutableRawPointer?
+        let code = posix_memalign(&pointer, 64, size)
+        guard code == 0, let pointer else { preconditionFailure("out of memory") }
+        chunks.append(pointer)
         return pointer
+    }
+
+    /// Maps memory at a multiple of a huge page. Once a first index was freed, `malloc` would cut
+    /// the next one out of its heap, where an insert of 116 bytes took 0.4 µs instead of 0.2.
+    private func map(_ size: Int) -> UnsafeMutableRawPointer {
+        let alignment = UInt(Self.chunkSizeMax)
+        let whole = mmap(
+            nil,
+            size + Self.chunkSizeMax,
+            PROT_READ | PROT_WRITE,
+            MAP_PRIVATE | MAP_ANONYMOUS,
+            -1,
+            0
+        )
+        guard let whole, whole != MAP_FAILED else { preconditionFailure("out of memory") }
+        let address = UInt(bitPattern: whole)
+        let before = Int((address + alignment - 1) & ~(alignment - 1) - address)
+        let mapping = UnsafeMutableRawBufferPointer(start: whole + before, count: size)
+        if before > 0 { munmap(whole, before) }
+        munmap(whole + before + size, Self.chunkSizeMax - before)
+        // A hint; nothing depends on it.
+        _ = madvise(mapping.baseAddress, size, MADV_HUGEPAGE)
+        mappings.append(mapping)
+        return whole + before
     }
 }

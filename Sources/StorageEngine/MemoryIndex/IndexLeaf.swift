@@ -49,8 +49,8 @@ struct IndexLeaf {
 
 /// A value of a key, or its tombstone, as of a sequence.
 ///
-///   version := [-8 older version (atomic)] 0 sequence u64 | 8 valueSize u32 | 12 flags u8 | 16
-///   value
+///   version := [-8 older version (atomic)]
+///              0 sequence u64 | 8 valueSize u32 | 12 flags u8 | 16 value
 ///
 /// The first version of a key has none that is older, and no room for it. The flags leave room for
 /// versions with stamp and origin, and with an expiry.

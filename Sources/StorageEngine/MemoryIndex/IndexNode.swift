@@ -281,11 +281,18 @@ struct IndexNode {
         }
     }
 
-    /// Asks the processor for the children of a small node, which a cursor is about to read.
+    /// Asks the processor for the children, unless they are very many, for a cursor that is about
+    /// to read them.
     @inline(__always)
     func prefetchChildren() {
-        guard kind == .node4 || kind == .node16 else { return }
-        forEachSlot { slot, byte in smallChild(byte, slot).reference.prefetch() }
+        let children =
+            switch kind {
+            case .node4: Self.body
+            case .node16: Self.children16
+            default: Self.children48
+            }
+        guard kind != .node256 else { return }
+        for slot in 0..<Self.count(shape) { child(at: children + slot * 8).prefetch() }
     }
 
     // MARK: - Changes, by the one writer

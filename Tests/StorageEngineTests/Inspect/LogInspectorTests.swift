@@ -16,9 +16,10 @@ import Testing
         #expect(inspection.records == 4 && inspection.lastSequence == 4)
         #expect(
             lines == [
-                "0 file 1", "4096 frame 1", "4096 record 1", "4144 frame 2", "4144 record 2",
+                "0 file 1", "4096 frame 1", "4096 record 1", "4152 frame 2", "4152 record 2",
                 "4192 frame 3", "4192 record 3", "4232 frame 4", "4232 record 4", "4272 frame 4",
-            ])
+            ]
+        )
     }
 
     @Test func theEndOfALiveLogIsNoDamage() throws {
@@ -30,7 +31,7 @@ import Testing
         let (inspection, lines) = try inspect()
 
         #expect(!inspection.isDamaged && inspection.records == 1)
-        #expect(lines.last?.contains("gap") == true && lines.last?.contains("false") == true)
+        #expect(lines.contains { $0.contains("gap") && $0.hasSuffix("false") })
     }
 
     @Test func aFlippedByteIsDamageAndWhatFollowsIsShown() throws {
@@ -42,7 +43,7 @@ import Testing
         let (inspection, lines) = try inspect()
 
         #expect(inspection.isDamaged && inspection.gaps == 1 && inspection.records == 4)
-        #expect(lines.contains { $0.hasPrefix("4144 gap") && $0.hasSuffix("true") })
+        #expect(lines.contains { $0.hasPrefix("4152 gap") && $0.hasSuffix("true") })
     }
 
     @Test func aMissingFileIsTold() throws {
@@ -68,7 +69,9 @@ import Testing
     private func write(keys: Range<Int>) throws {
         let engine = try openSimulated(fileSystem)
         let stepper = EngineStepper(engine)
-        for key in keys { #expect(try stepper.put("value", for: "key\(key)", ack: .wal).code == nil) }
+        for key in keys {
+            #expect(try stepper.put("value", for: "key\(key)", ack: .wal).code == nil)
+        }
         try engine.close()
     }
 
