@@ -111,13 +111,14 @@ extension MemoryIndex {
     ) throws(DecodingFailure) {
         var reader = OperationReader(operations)
         while let operation = try reader.next() {
-            insert(
+            let isNew = insert(
                 key: operation.key,
                 value: operation.value,
                 flags: operation.kind == .delete ? Self.tombstone : 0,
                 sequence: sequence,
                 retention: retention
             )
+            guard isNew else { throw .malformed("a key occurs twice") }
         }
     }
 }

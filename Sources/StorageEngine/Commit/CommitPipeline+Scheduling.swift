@@ -13,6 +13,9 @@ extension CommitPipeline {
     /// How long a refused append or a failed preallocation waits before it is tried again.
     private static let retryDelay: UInt64 = 20_000_000
 
+    private static let makingAhead = "making the next log file"
+    private static let writingBuffer = "writing the log buffer"
+
     // MARK: - Take
 
     /// Takes the next group of writes, `nil` when none can be sequenced now.
@@ -155,6 +158,7 @@ extension CommitPipeline {
         if holdsCommit { state.isCommitTaken = false }
         switch completion {
         case .success:
+            state.warnings.remove(Self.writingBuffer)
             // While the roles were ours, others may have put more into the buffer.
             noteAppended(through: writer.lastSequence)
             let left = state.bufferedSize - state.flushingSize
@@ -164,7 +168,7 @@ extension CommitPipeline {
         case .failed(let error):
             state.hasRest = true
             state.retryTime = now + Self.retryDelay
-            warn("writing the log buffer", error)
+            warn(Self.writingBuffer, error)
             for waiter in state.waiters where waiter.sequence > state.appendedSequence {
                 waiter.failure = error
             }
@@ -210,10 +214,12 @@ extension CommitPipeline {
     private func finishAhead(_ completion: Completion) {
         state.isMakingAhead = false
         switch completion {
-        case .made(let file): state.ahead = file
+        case .made(let file):
+            state.ahead = file
+            state.warnings.remove(Self.makingAhead)
         case .failed(let error):
             state.aheadRetryTime = now + 5 * Self.retryDelay
-            warn("making the next log file", error)
+            warn(Self.makingAhead, error)
         default: break
         }
     }
@@ -295,7 +301,9 @@ extension CommitPipeline {
         waiter.continuation?.resume()
     }
 
+    /// Tells the operator, once until it has worked again.
     private func warn(_ doing: String, _ error: EngineError) {
+        guard state.warnings.insert(doing).inserted else { return }
         logger.warning("\(doing) failed", metadata: ["error": "\(error)"])
     }
 }

@@ -65,6 +65,8 @@ final class PipelineState {
     var isMakingAhead = false
     var aheadRetryTime: UInt64 = 0
     var finished: [FinishedLogFile] = []
+    /// What failed, and has not worked since.
+    var warnings: Set<String> = []
 
     /// When the log thread wakes on its own; 0 while it is not waiting.
     var logThreadDeadline: UInt64 = 0

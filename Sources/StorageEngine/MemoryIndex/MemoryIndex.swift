@@ -121,19 +121,21 @@ package final class MemoryIndex: @unchecked Sendable {
 
     /// Puts a version of a key in front of those it has.
     ///
-    /// A key gets ascending sequences. The bytes are copied.
+    /// A key gets ascending sequences: `false`, and nothing is changed, when it has a version at or
+    /// above this one. The bytes are copied.
+    @discardableResult
     package func insert(
         key: UnsafeRawBufferPointer,
         value: UnsafeRawBufferPointer,
         flags: UInt8,
         sequence: UInt64,
         retention: Retention
-    ) {
-        add(1, to: versions)
+    ) -> Bool {
         precondition(key.count <= IndexNode.branchMax)
         guard let place = search(key) else {
             let leaf = makeLeaf(key, value, flags, sequence)
-            return setReference(IndexReference(leaf), at: root)
+            setReference(IndexReference(leaf), at: root)
+            return true
         }
         if place.common == key.count, place.leaf.key.count == key.count {
             return update(
@@ -150,6 +152,7 @@ package final class MemoryIndex: @unchecked Sendable {
         } else {
             split(leaf, at: place)
         }
+        return true
     }
 
     private func add(_ count: Int, to counter: borrowing Atomic<Int>) {
@@ -168,6 +171,7 @@ package final class MemoryIndex: @unchecked Sendable {
         _ sequence: UInt64
     ) -> IndexLeaf {
         add(1, to: keys)
+        add(1, to: versions)
         let leafSize = IndexLeaf.size(keySize: key.count)
         let versionSize = IndexVersion.size(valueSize: value.count, isFirst: true)
         let memory = entries.allocate(leafSize + versionSize)
@@ -265,9 +269,10 @@ package final class MemoryIndex: @unchecked Sendable {
         flags: UInt8,
         sequence: UInt64,
         retention: Retention
-    ) {
+    ) -> Bool {
         guard let older = leaf.newest else { preconditionFailure("a leaf has a version") }
-        precondition(older.sequence < sequence)
+        guard older.sequence < sequence else { return false }
+        add(1, to: versions)
         let size = IndexVersion.size(valueSize: value.count, isFirst: false)
         let version = IndexVersion.make(
             at: entries.allocate(size),
@@ -278,6 +283,7 @@ package final class MemoryIndex: @unchecked Sendable {
         )
         leaf.setNewest(version)
         dropUnseen(behind: version, retention)
+        return true
     }
 
     /// Takes out of a key's list what no reader can see: not newer than what is published, nor the

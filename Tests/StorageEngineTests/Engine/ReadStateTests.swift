@@ -13,7 +13,7 @@ import Testing
         let stale = Atomic<Int>(0)
         @Sendable func write(_ sequence: UInt64) {
             let retention = state.retention
-            [1].withUnsafeBytes { key in
+            _ = [1].withUnsafeBytes { key in
                 withUnsafeBytes(of: sequence) { value in
                     state.index.insert(
                         key: key,

@@ -109,7 +109,7 @@ import Testing
             let index = MemoryIndex()
             for (place, size) in sizes.enumerated() {
                 let sequence = UInt64(place) + 1
-                whole.withUnsafeBytes { bytes in
+                _ = whole.withUnsafeBytes { bytes in
                     index.insert(
                         key: UnsafeRawBufferPointer(rebasing: bytes[..<size]),
                         value: UnsafeRawBufferPointer(start: nil, count: 0),

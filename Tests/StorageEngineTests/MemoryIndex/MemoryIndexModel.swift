@@ -105,7 +105,7 @@ extension [[UInt8]] {
 
 extension MemoryIndex {
     func insert(_ key: [UInt8], _ version: ModelVersion, _ retention: Retention) {
-        key.withUnsafeBytes { key in
+        _ = key.withUnsafeBytes { key in
             version.value.withUnsafeBytes { value in
                 insert(
                     key: key,
