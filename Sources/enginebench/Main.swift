@@ -19,12 +19,13 @@ enum Main {
         for signal in [SIGINT, SIGTERM, SIGHUP] { unsafe sigaddset(&signals, signal) }
         unsafe pthread_sigmask(SIG_BLOCK, &signals, nil)
         let awaited = signals
-        _ = WorkerThread(name: "bench-signals") {
+        let thread = WorkerThread(name: "bench-signals") {
             var number: Int32 = 0
             var awaited = awaited
             unsafe sigwait(&awaited, &number)
             TemporaryDirectory.removeAll()
             _exit(128 + number)
         }
+        thread.detach()
     }
 }

@@ -29,7 +29,8 @@ extension CommitPipeline {
         var count = 0
         var size = 0
         var appends = false
-        for ticket in state.queue where count == 0 || size + ticket.size <= Self.groupSizeMax {
+        for ticket in state.queue {
+            guard count == 0 || size + ticket.size <= Self.groupSizeMax else { break }
             size += ticket.size
             appends = appends || ticket.ack > .memory
             count += 1

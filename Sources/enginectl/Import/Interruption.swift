@@ -26,12 +26,13 @@ enum Interruption {
         for signal in [SIGINT, SIGTERM] { unsafe sigaddset(&signals, signal) }
         unsafe pthread_sigmask(SIG_BLOCK, &signals, nil)
         let awaited = signals
-        _ = WorkerThread(name: "ctl-signals") {
+        let thread = WorkerThread(name: "ctl-signals") {
             var (number, awaited): (Int32, sigset_t) = (0, awaited)
             unsafe sigwait(&awaited, &number)
             requested.store(true, ordering: .releasing)
             close(writing)
         }
+        thread.detach()
     }
 
     /// Waits until a descriptor can be read, or has ended.
