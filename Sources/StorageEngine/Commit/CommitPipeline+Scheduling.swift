@@ -5,7 +5,7 @@ internal import Logging
 
 extension CommitPipeline {
     /// A group holds at most this many bytes of operations, or one write.
-    private static let groupSizeMax = 1 << 20
+    private var groupSizeMax: Int { min(1 << 20, Int(clamping: limits.logFileSize / 8)) }
     /// The log thread syncs behind the writers at least this often.
     static let syncDistance: UInt64 = 1 << 20
     /// After a sync with nothing behind it for this long, a marker proves the last record.
@@ -29,8 +29,9 @@ extension CommitPipeline {
         var count = 0
         var size = 0
         var appends = false
+        let sizeMax = groupSizeMax
         for ticket in state.queue {
-            guard count == 0 || size + ticket.size <= Self.groupSizeMax else { break }
+            guard count == 0 || size + ticket.size <= sizeMax else { break }
             size += ticket.size
             appends = appends || ticket.ack > .memory
             count += 1
