@@ -79,6 +79,7 @@ extension CommitPipeline {
             }
         }
         let outcome = ticket.outcome
+        ticket.forget()
         state.spareTickets.append(ticket)
         var failure: EngineError?
         if ack == .disk, case .done(let result) = outcome {

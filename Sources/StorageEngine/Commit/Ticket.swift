@@ -59,6 +59,12 @@ final class Ticket: @unchecked Sendable {
         set { done.store(newValue, ordering: .releasing) }
     }
 
+    /// Lets go of the operations, so that a spare ticket holds no memory.
+    func forget() {
+        operations = UnsafeRawBufferPointer(start: nil, count: 0)
+        large = nil
+    }
+
     /// Bytes that the write adds to the log buffer.
     var size: Int { large?.bytes.count ?? operations.count }
 }
