@@ -1,4 +1,4 @@
-// The system calls that Swift's Glibc module does not offer, and nothing else.
+// The system calls and processor hints that Swift's modules do not offer, and nothing else.
 #ifndef CSYSTEM_H
 #define CSYSTEM_H
 
