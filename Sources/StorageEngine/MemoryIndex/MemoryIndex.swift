@@ -288,7 +288,11 @@ package final class MemoryIndex: @unchecked Sendable {
 
     /// Takes out of a key's list what no reader can see: not newer than what is published, nor the
     /// newest at or below that or a registered sequence. Readers that stand on it walk on from it.
+    ///
+    /// Nothing is done while the version before the newest is not published: the insert of that one
+    /// has been through the list, so that a group of many writes to one key stays linear.
     private func dropUnseen(behind newest: IndexVersion, _ retention: Retention) {
+        guard let second = newest.next, second.sequence <= retention.visible else { return }
         var last = newest
         /// The greatest sequence that is read below all versions kept so far; `nil` for none.
         var read: UInt64? = retention.visible

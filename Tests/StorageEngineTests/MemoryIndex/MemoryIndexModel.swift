@@ -51,7 +51,9 @@ struct IndexModel {
         )
         written[key, default: []].append(version)
         let older = linked[key] ?? []
-        let kept = older.filter { isKept($0, of: older, retention) }
+        // Until the last version is published, an insert leaves what is behind it.
+        let isLeft = older.first.map { $0 > retention.visible } ?? true
+        let kept = isLeft ? older : older.filter { isKept($0, of: older, retention) }
         for dropped in Set(older).subtracting(kept) {
             let size = written[key]?.first { $0.sequence == dropped }?.value.count ?? 0
             unlinkedBytes += IndexVersion.size(

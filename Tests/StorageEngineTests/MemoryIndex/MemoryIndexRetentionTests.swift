@@ -96,6 +96,18 @@ import Testing
         #expect(index.linkedSequences(of: [1]) == [5, 4, 3, 2, 1])
     }
 
+    @Test func theFirstWriteAfterAGroupUnlinksWhatTheGroupLeft() {
+        let index = MemoryIndex()
+        let group = MemoryIndex.Retention(visible: 0, registered: [])
+        for sequence in UInt64(1)...5 {
+            index.insert([1], ModelVersion(sequence: sequence, value: []), group)
+        }
+        let next = MemoryIndex.Retention(visible: 5, registered: [2])
+        index.insert([1], ModelVersion(sequence: 6, value: []), next)
+
+        #expect(index.linkedSequences(of: [1]) == [6, 5, 2])
+    }
+
     @Test func aReaderOnAnUnlinkedVersionWalksOnToOlderOnes() {
         let index = MemoryIndex()
         func insert(_ sequence: UInt64, _ visible: UInt64) {
