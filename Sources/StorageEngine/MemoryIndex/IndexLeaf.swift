@@ -59,7 +59,7 @@ package struct IndexVersion {
 
     static let tombstone: UInt8 = 1
     /// The first version of its key; set by the index alone.
-    private static let first: UInt8 = 0x80
+    static let first: UInt8 = 0x80
 
     static func size(valueSize: Int, isFirst: Bool) -> Int {
         ((isFirst ? 16 : 24) + valueSize + 7) & ~7

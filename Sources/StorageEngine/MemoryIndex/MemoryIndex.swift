@@ -131,7 +131,7 @@ package final class MemoryIndex: @unchecked Sendable {
         sequence: UInt64,
         retention: Retention
     ) -> Bool {
-        precondition(key.count <= IndexNode.branchMax)
+        precondition(key.count <= IndexNode.branchMax && flags & IndexVersion.first == 0)
         guard let place = search(key) else {
             let leaf = makeLeaf(key, value, flags, sequence)
             setReference(IndexReference(leaf), at: root)

@@ -107,6 +107,7 @@ import Testing
         shared.write()
         for thread in threads { thread.join() }
 
+        shared.index.checkInvariants()
         #expect(shared.faults.withLock { $0 } == [])
         #expect(shared.index.keysForward(at: .max).count == shared.index.keyCount)
     }

@@ -125,6 +125,7 @@ import Testing
                     return index.find(key, at: .max).version != nil
                 }
             }
+            index.checkInvariants()
             let (forward, backward) = (sizesForward(index), sizesBackward(index))
             outcome.withLock { $0 = (forward, backward, found) }
         }

@@ -70,6 +70,7 @@ import Testing
             }
             run.turn()
         }
+        run.index.checkInvariants()
     }
 
     @Test func onlyTheLatestVersionStaysWhenNobodyReads() {

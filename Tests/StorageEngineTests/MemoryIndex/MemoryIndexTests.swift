@@ -90,6 +90,7 @@ import Testing
     }
 
     private func check(_ index: MemoryIndex, _ model: IndexModel, _ seed: UInt64) {
+        index.checkInvariants()
         #expect(index.keyCount == model.sortedKeys.count, "seed \(seed)")
         #expect(index.versionCount == model.versionCount, "seed \(seed)")
         for key in model.sortedKeys {
@@ -137,6 +138,7 @@ import Testing
             insert(prefix + [byte])
             check(index, prefix, keys)
             guard [4, 5, 16, 17, 48, 49, 256].contains(count + 1) else { continue }
+            index.checkInvariants()
             #expect(index.keysForward(at: .max) == keys)
             #expect(index.keysBackward(at: .max) == keys.reversed())
         }
