@@ -5,8 +5,8 @@
 //    behind that was superseded. The last file ends where its frames end.
 // 2. At a bad frame the inspector looks for the next restart frame, 8 bytes at a time, reports the
 //    gap and goes on there.
-// 3. A bad frame is damage when a record of the length, a seal or a later frame's syncedThrough
-//    proves that it was synced; otherwise it is the torn, or unfinished, end of the log.
+// 3. A bad frame is damage when a record of the length or a later frame's syncedThrough proves that
+//    it was synced; otherwise it is the torn, or unfinished, end of the log.
 
 /// What an inspection comes across, in the order of the files.
 package enum LogEvent {

@@ -89,8 +89,7 @@ struct LogWalk: ~Copyable {
                 base: header.predecessor.lastSequence,
                 headerSize: &headerSize
             ) {
-                provesSync =
-                    provesSync || frame.flags.contains(.seal) || frame.syncedThrough >= start
+                provesSync = provesSync || frame.syncedThrough >= start
                 if frame.flags.contains(.restart), restart == nil { restart = offset }
             }
             offset += UInt64(LogFormat.alignment)

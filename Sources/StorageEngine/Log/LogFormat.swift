@@ -53,7 +53,8 @@
 //     built. A sync marker is a frame without records that carries it when nothing else is written.
 // (7) A file is synced as a whole before the first frame goes into its successor, whose header
 //     repeats its length, last sequence and hash. A seal ends a finished file; the file is cut
-//     behind it.
+//     behind it. One sync covers the seal and the last frames before it, so that a seal alone
+//     proves nothing: the successor's header or the store's floor does.
 // (8) The header is synced before the first frame. A zero header marks a file that was made ahead.
 //
 // `FormatGoldenTests` pins these bytes; changing them takes a new format version.

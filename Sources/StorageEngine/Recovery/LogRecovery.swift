@@ -5,9 +5,10 @@
 //    may be one.
 // 2. A finished file, one with a successor or named by the store's floor, must be good up to its
 //    recorded length; anything else is corruption. What lies behind that length is not read.
-// 3. The last file is read up to its first bad frame, at offset o. It is corruption if the file has
-//    a seal behind o, or if any frame behind o says that the file was synced beyond o. Otherwise
-//    what lies behind o is a torn tail: never promised `.disk`, never replayed.
+// 3. The last file is read up to its first bad frame, at offset o. It is corruption if any frame
+//    behind o says that the file was synced beyond o. Otherwise what lies behind o is a torn tail:
+//    never promised `.disk`, never replayed. A seal proves no more than another frame: it goes to
+//    disk in the same sync as the frames before it, and may get there first.
 // 4. Records behind what the floor or a good frame's syncedThrough proves may sit in the page cache
 //    only. They are written again to a new file of their epoch, which is sealed and synced.
 // 5. Only then is the store's floor moved: from here on the log ends in a finished file.
@@ -287,7 +288,7 @@ struct LogRecovery {
                 base: file.header.predecessor.lastSequence,
                 headerSize: &headerSize
             ),
-                frame.flags.contains(.seal) || frame.syncedThrough > reader.offset
+                frame.syncedThrough > reader.offset
             {
                 throw .corruption(
                     "opening the log: \(reader.stop?.rawValue ?? ""), but a frame at \(offset) "
