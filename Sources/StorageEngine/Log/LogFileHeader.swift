@@ -96,8 +96,9 @@ package struct LogFileHeader: Hashable, Sendable {
             == UInt64(
                 littleEndian: bytes.load(fromByteOffset: LogFormat.checksumOffset, as: UInt64.self)
             )
-        try Self.checkFormat(&reader, file: file)
+        // A header that a power cut has torn must not look like one of another version.
         guard isIntact else { throw corrupt("wrong checksum", at: 0) }
+        try Self.checkFormat(&reader, file: file)
         guard let fields = Fields(&reader) else { throw corrupt("impossible contents", at: 136) }
         guard let newest = fields.epochs.last, newest.epoch == fields.epoch,
             fields.firstSequence == fields.predecessor.lastSequence &+ 1, fields.fileNumber > 0,
@@ -116,7 +117,7 @@ package struct LogFileHeader: Hashable, Sendable {
         )
     }
 
-    /// Refuses other format versions and unknown features before anything else is believed.
+    /// Refuses other format versions and unknown features before any other field is believed.
     private static func checkFormat(
         _ reader: inout ByteReader,
         file: String

@@ -21,6 +21,8 @@
 //                                       the newest entries of the epoch table, the newest last
 //               4088 checksum           u64, XXH3-64 of bytes 0..<4088; what is between is zero
 //
+//   Magic number, format version, header size and checksum have these places in every version.
+//
 //   frame    := 0    check              u32, XXH3-64 of the header behind it, truncated;
 //                                       seed = seed(historyID, fileNumber) + offset of the frame
 //               4    headerSize         u8, 20...71, check included

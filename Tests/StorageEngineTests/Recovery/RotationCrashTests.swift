@@ -3,8 +3,8 @@ import Testing
 
 @testable import StorageEngine
 
-/// A seal reaches the disk with the frames before it, in any order.
-@Suite struct SealTests {
+/// A power cut while log files begin and end.
+@Suite struct RotationCrashTests {
     @Test(arguments: UInt64(0)..<40)
     func aPowerCutWhileAFileIsFinishedLeavesAStoreThatOpens(seed: UInt64) throws {
         var generator = SeededGenerator(seed: seed)
@@ -27,6 +27,23 @@ import Testing
             let reopened = try openSimulated(image)
 
             #expect(try reopened.contains("synced"), "position \(position)")
+        }
+    }
+
+    @Test func aPowerCutThatTearsAHeaderLeavesAStoreThatOpens() throws {
+        let fileSystem = SimulatedFileSystem()
+        let engine = try openSimulated(fileSystem)
+        #expect(try EngineStepper(engine).put("value", for: "key", ack: .disk).code == nil)
+        var history = fileSystem.history()
+
+        for position in 0...history.end {
+            history.advance(to: position)
+            for count in [1, 8, 9, 12, 16, 24, 40, 140] {
+                let image = history.crashed(.tornLast(bytes: count))
+                #expect(throws: Never.self, "position \(position), \(count) bytes") {
+                    _ = try openSimulated(image)
+                }
+            }
         }
     }
 }
