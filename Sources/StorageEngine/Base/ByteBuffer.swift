@@ -77,6 +77,11 @@ package struct ByteBuffer: ~Copyable, @unchecked Sendable {
         (base + offset).storeBytes(of: value.littleEndian, as: UInt32.self)
     }
 
+    package mutating func store(_ value: UInt64, at offset: Int) {
+        precondition(offset + 8 <= count)
+        (base + offset).storeBytes(of: value.littleEndian, as: UInt64.self)
+    }
+
     private mutating func grow(to needed: Int) {
         let newCapacity = max(needed, capacity * 2)
         let newBase = UnsafeMutableRawPointer.allocate(byteCount: newCapacity, alignment: 16)

@@ -13,6 +13,10 @@ package enum FileName: Hashable, Sendable {
     case quarantine
     /// A file of the log, numbered from 1: `0000000001.log`.
     case log(UInt64)
+    /// A segment, numbered from 1: `0000000001.segment`.
+    case segment(UInt64)
+    /// A manifest, numbered from 1: `0000000001.manifest`.
+    case manifest(UInt64)
     /// A file of the log while it is rewritten: `0000000001.log.tmp`.
     case temporaryLog(UInt64)
 
@@ -24,7 +28,9 @@ package enum FileName: Hashable, Sendable {
         }
         let digits = name.utf8.prefix { $0 != UInt8(ascii: ".") }
         guard let number = UInt64(Substring(digits)), number >= 1 else { return nil }
-        let numbered: [FileName] = [.log(number), .temporaryLog(number)]
+        let numbered: [FileName] = [
+            .log(number), .temporaryLog(number), .segment(number), .manifest(number),
+        ]
         guard let found = numbered.first(where: { $0.isSpelled(name) }) else { return nil }
         self = found
     }
@@ -34,7 +40,7 @@ package enum FileName: Hashable, Sendable {
         switch self {
         case .store: .temporaryStore
         case .log(let number): .temporaryLog(number)
-        case .temporaryStore, .lock, .quarantine, .temporaryLog: nil
+        case .temporaryStore, .lock, .quarantine, .temporaryLog, .segment, .manifest: nil
         }
     }
 
@@ -52,6 +58,8 @@ extension FileName: CustomStringConvertible {
         case .quarantine: "quarantine"
         case .log(let number): "\(padded(number)).log"
         case .temporaryLog(let number): "\(padded(number)).log.tmp"
+        case .segment(let number): "\(padded(number)).segment"
+        case .manifest(let number): "\(padded(number)).manifest"
         }
     }
 
@@ -74,6 +82,8 @@ extension FileName: Comparable {
         case .quarantine: (3, 0)
         case .log(let number): (4, number)
         case .temporaryLog(let number): (5, number)
+        case .manifest(let number): (6, number)
+        case .segment(let number): (7, number)
         }
     }
 }

@@ -22,4 +22,13 @@ package struct SegmentInfo: Hashable, Sendable {
     package var rawBytes: UInt64 = 0
 
     package init(number: UInt64) { self.number = number }
+
+    /// Counts an entry.
+    mutating func note(_ entry: SegmentEntry) {
+        entryCount += 1
+        if entry.isTombstone { tombstoneCount += 1 }
+        minSequence = min(minSequence, entry.sequence)
+        maxSequence = max(maxSequence, entry.sequence)
+        rawBytes += UInt64(entry.key.count + entry.value.count)
+    }
 }

@@ -234,7 +234,7 @@ import Testing
 }
 
 extension Sequence<UInt8> {
-    fileprivate var hex: String {
+    var hex: String {
         map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined()
     }
 }

@@ -95,7 +95,7 @@ private struct SmallStore {
 }
 
 extension SimulatedFileSystem {
-    fileprivate func change(
+    func change(
         _ name: String,
         at offset: UInt64,
         _ body: (UInt8) -> UInt8
@@ -106,7 +106,7 @@ extension SimulatedFileSystem {
         try file.writeFully([body(try #require(byte.first))], at: offset)
     }
 
-    fileprivate func truncate(_ name: String, to length: UInt64) throws {
+    func truncate(_ name: String, to length: UInt64) throws {
         let directory = try StoreDirectory.open(path: "db", in: self)
         let file = try directory.open(try #require(FileName(parsing: name)), for: .readWrite)
         try file.truncate(to: length)

@@ -1,0 +1,186 @@
+/// A place among all entries of one segment, or of several that lie one behind the other; moves
+/// both ways.
+///
+/// After an error the cursor stands on no entry, and stays failed until it is sought again.
+///
+/// Thread safety: none; one owner.
+package struct SegmentCursor: ~Copyable {
+    /// In order, without overlap.
+    private let segments: [Segment]
+    /// Whether blocks that are read go into the cache.
+    private let fills: Bool
+    private var number = 0
+    private var index: SegmentIndex?
+    private var blockNumber = 0
+    private var entries = DataBlockCursor()
+    /// The last key of the block before, to tell whether the next block goes on with it.
+    private var lastKey = ByteBuffer()
+    /// Whether the key is that of the entry before; only after a move forward.
+    package private(set) var repeatsKey = false
+    private var failure: EngineError?
+
+    package init(_ segments: [Segment], fills: Bool = true) {
+        self.segments = segments
+        self.fills = fills
+    }
+
+    package var isOnEntry: Bool { entries.isOnEntry }
+    /// The key; valid until the cursor moves.
+    package var key: UnsafeRawBufferPointer { entries.key }
+    package var sequence: UInt64 { entries.sequence }
+    package var isTombstone: Bool { entries.flags & VersionFlags.tombstone != 0 }
+    /// The value; valid as long as ``owner``.
+    package var value: UnsafeRawBufferPointer { entries.value }
+    /// What holds the value.
+    var owner: Block? { entries.current }
+    package var entry: SegmentEntry {
+        SegmentEntry(key: key, sequence: sequence, flags: entries.flags, value: value)
+    }
+
+    // MARK: - Forward
+
+    package mutating func seekToFirst() throws(EngineError) {
+        guard try openSegment(0) else { return }
+        guard try openBlock(0) else { return }
+        entries.seekToFirst()
+        try check()
+    }
+
+    /// Moves to the first entry at or behind a key's version at a sequence.
+    package mutating func seek(
+        to key: UnsafeRawBufferPointer,
+        at sequence: UInt64
+    ) throws(EngineError) {
+        guard try openSegment(segments.first(reaching: key)), let index else { return }
+        // The versions of a key may take several blocks.
+        var block = index.block(for: key)
+        while try openBlock(block) {
+            entries.seek(to: key, at: sequence)
+            try check()
+            if entries.isOnEntry { return }
+            block += 1
+        }
+        try nextSegment()
+    }
+
+    /// Moves to the next entry, or to none.
+    package mutating func next() throws(EngineError) {
+        if let failure { throw failure }
+        guard entries.isOnEntry else { return }
+        // The buffer is only needed where a block ends; entries know within one.
+        lastKey.removeAll()
+        if entries.isLast { lastKey.append(entries.key) }
+        entries.next()
+        repeatsKey = entries.repeatsKey
+        try check()
+        guard !entries.isOnEntry else { return }
+        try nextBlock()
+        repeatsKey = entries.isOnEntry && entries.key.isEqual(to: lastKey.bytes)
+    }
+
+    private mutating func nextBlock() throws(EngineError) {
+        guard try openBlock(blockNumber + 1) else { return try nextSegment() }
+        entries.seekToFirst()
+        try check()
+    }
+
+    private mutating func nextSegment() throws(EngineError) {
+        guard try openSegment(number + 1), try openBlock(0) else { return }
+        entries.seekToFirst()
+        try check()
+    }
+
+    // MARK: - Back
+
+    package mutating func seekToLast() throws(EngineError) {
+        guard try openSegment(segments.count - 1), let index else { return }
+        guard try openBlock(index.count - 1) else { return }
+        entries.seekToLast()
+        try check()
+    }
+
+    /// Moves to the last entry before all versions of a key.
+    package mutating func seek(before key: UnsafeRawBufferPointer) throws(EngineError) {
+        try seek(to: key, at: .max)
+        if isOnEntry { try previous() } else { try seekToLast() }
+    }
+
+    /// Moves to the entry before, or to none.
+    package mutating func previous() throws(EngineError) {
+        if let failure { throw failure }
+        guard entries.isOnEntry else { return }
+        entries.previous()
+        try check()
+        if !entries.isOnEntry { try previousBlock() }
+    }
+
+    private mutating func previousBlock() throws(EngineError) {
+        if blockNumber > 0 {
+            guard try openBlock(blockNumber - 1) else { return }
+        } else {
+            guard number > 0, try openSegment(number - 1), let index,
+                try openBlock(index.count - 1)
+            else { return }
+        }
+        entries.seekToLast()
+        try check()
+    }
+
+    // MARK: - Blocks
+
+    /// Opens a segment's index; `false` when there is none of that number.
+    private mutating func openSegment(_ newNumber: Int) throws(EngineError) -> Bool {
+        failure = nil
+        repeatsKey = false
+        entries.open(nil)
+        guard segments.indices.contains(newNumber) else { return false }
+        if number != newNumber || index == nil {
+            number = newNumber
+            index = nil
+            do throws(EngineError) {
+                index = try segments[newNumber].index(.any)
+            } catch {
+                throw fail(error)
+            }
+        }
+        return true
+    }
+
+    /// Opens a data block; `false` when the segment has none of that number.
+    private mutating func openBlock(_ newNumber: Int) throws(EngineError) -> Bool {
+        entries.open(nil)
+        guard let index, newNumber < index.count else { return false }
+        blockNumber = newNumber
+        do throws(EngineError) {
+            let handle = index.handle(newNumber)
+            entries.open(try segments[number].dataBlock(handle, .any, fills: fills))
+        } catch {
+            throw fail(error)
+        }
+        return true
+    }
+
+    private mutating func fail(_ error: EngineError) -> EngineError {
+        failure = error
+        return error
+    }
+
+    private mutating func check() throws(EngineError) {
+        guard entries.isMalformed, let index else { return }
+        throw fail(segments[number].malformed("data block", at: index.handle(blockNumber).offset))
+    }
+}
+
+extension [Segment] {
+    /// The first segment, of several in order without overlap, that has a key or one behind it.
+    func first(reaching key: UnsafeRawBufferPointer) -> Int {
+        var low = 0
+        var high = count
+        while low < high {
+            let middle = (low + high) / 2
+            let isBefore = self[middle].info.largest.withUnsafeBytes { $0.precedes(key) }
+            if isBefore { low = middle + 1 } else { high = middle }
+        }
+        return low
+    }
+}

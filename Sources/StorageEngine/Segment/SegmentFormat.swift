@@ -1,0 +1,91 @@
+// A segment: an immutable file of sorted versions, `0000000001.segment`.
+//
+//   segment  := dataBlock* filterBlock? rangesBlock? indexBlock propertiesBlock footer
+//                                                             (all numbers little-endian)
+//   block    := 0   checksum     u64, XXH3-64 of the bytes behind it,
+//                                seed = seed(historyID, fileNumber) + offset of the block
+//               8   rawSize      u32, of the payload, <= 128 MiB + 1 MiB
+//               12  kind         u8: 1 data, 2 filter, 3 ranges, 4 index, 5 properties
+//               13  compression  u8: 0 none, 1 LZ4 (one block, no dictionary)
+//               14  zero         u16
+//               16  payload
+//
+//   data       := entry* restart:u32* restartCount:u32
+//   entry      := shared:varint suffixSize:varint valueSize:varint flags:u8 sequence:varint
+//                 suffix value
+//   filter     := line* lineCount:u32 probeCount:u32         line: 64 bytes
+//   ranges     := see `RangeTombstones`
+//   index      := { shared:varint suffixSize:varint blockSize:varint suffix }*
+//   properties := (tag:varint size:varint byte*)*
+//
+//   footer     := section* tail
+//   section    := kind:u32 flags:u32 offset:u64 size:u64     flags 1: required
+//   tail       := 0   sectionCount    u32, <= 64
+//                 4   formatVersion   u32, 1
+//                 8   historyID       16 bytes
+//                 24  fileNumber      u64
+//                 32  fileSize        u64
+//                 40  contentChecksum u64, XXH3-64 of all bytes before the footer
+//                 48  footerChecksum  u64, XXH3-64 of the sections and bytes 0..<48 of the tail
+//                 56  magic           8 bytes, "SESEGMT\n"
+//
+// (1) Entries are ordered by key, as unsigned bytes, then by sequence, the newest first. (key,
+//     sequence) occurs once.
+// (2) shared counts the leading bytes that a key has in common with the key before it. A restart
+//     names the offset of an entry that shares nothing; the first entry of a block is one.
+// (3) flags: 0 a value, 1 a tombstone (without value); other bits are refused.
+// (4) The index has an entry a data block, in order: a key at or behind the block's last one and
+//     before the next block's first one, or equal to it where a key's versions go on there. Data
+//     blocks lie one behind the other from offset 0, so that their sizes say where they are.
+// (5) The filter has the XXH3-64 of every key; `SegmentFilter` says how.
+// (6) A section is a block by its place. A reader refuses a required section it does not know, and
+//     skips another. Properties with even tags are required, as those of records in the log.
+// (7) The footer and the manifest repeat identity, size and checksum: a file in another's place, or
+//     cut short, is noticed when it is opened. Every block is verified before it is decoded.
+//
+// `SegmentGoldenTests` pins these bytes; changing them takes a new format version.
+
+/// Numbers of the segment format.
+package enum SegmentFormat {
+    static let version: UInt32 = 1
+    static let magic: UInt64 = 0x0a54_4d47_4553_4553  // "SESEGMT\n"
+    static let blockHeaderSize = 16
+    static let sectionSize = 24
+    static let sectionCountMax = 64
+    static let tailSize = 64
+    /// The most bytes of a payload: one entry of the largest value, or a large segment's index.
+    static let rawSizeMax = (128 << 20) + (1 << 20)
+    /// A block ends with the entry that brings it here.
+    static let blockSize = 4096
+    /// Entries between two restarts.
+    static let restartInterval = 16
+
+    /// What binds the blocks of a file to it.
+    static func seed(historyID: UniqueID, fileNumber: UInt64) -> UInt64 {
+        var buffer = ByteBuffer(capacity: 32)
+        buffer.append(magic)
+        buffer.append(historyID)
+        buffer.append(fileNumber)
+        return Checksum.xxh3(buffer.bytes)
+    }
+}
+
+/// What a block holds.
+enum BlockKind: UInt8, Sendable {
+    case data = 1
+    case filter = 2
+    case ranges = 3
+    case index = 4
+    case properties = 5
+}
+
+/// Where a block lies in its file, header included.
+struct BlockHandle: Hashable, Sendable {
+    let offset: UInt64
+    let size: Int
+}
+
+/// What a version does to its key; the flags of an entry.
+package enum VersionFlags {
+    package static let tombstone: UInt8 = 1
+}

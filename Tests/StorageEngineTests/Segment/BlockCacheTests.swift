@@ -1,0 +1,76 @@
+import StorageEngineTestSupport
+import Testing
+
+@testable import StorageEngine
+
+@Suite struct BlockCacheTests {
+    @Test(arguments: UInt64(0)..<20)
+    func theBudgetHoldsAndBlocksAreThoseThatWerePutIn(seed: UInt64) {
+        var generator = SeededGenerator(seed: seed)
+        let budget = Int.random(in: 1000...200_000, using: &generator)
+        let cache = BlockCache(budget: budget)
+        var hits = 0
+
+        for _ in 0..<5000 {
+            let name = BlockName(
+                segment: UInt64.random(in: 1...3, using: &generator),
+                offset: UInt64.random(in: 0...200, using: &generator)
+            )
+            if let block = cache.block(name) {
+                #expect(block.bytes.count == Int(name.offset * 5 + name.segment))
+                hits += 1
+            } else {
+                cache.insert(makeBlock(size: Int(name.offset * 5 + name.segment)), name)
+            }
+            #expect(cache.counts.bytes <= budget, "seed \(seed)")
+        }
+
+        #expect(cache.counts.hits == UInt64(hits) && hits > 0)
+        #expect(cache.counts.hits + cache.counts.misses == 5000)
+    }
+
+    @Test func aLongScanLeavesWhatIsUsed() {
+        let cache = BlockCache(budget: 100 * (1000 + Block.overhead))
+        let used = (0..<50).map { BlockName(segment: 1, offset: $0) }
+        for _ in 0..<3 {
+            for name in used where cache.block(name) == nil {
+                cache.insert(makeBlock(size: 1000), name)
+            }
+        }
+
+        for offset in UInt64(0)..<10_000 {
+            cache.insert(makeBlock(size: 1000), BlockName(segment: 2, offset: offset))
+        }
+
+        #expect(used.allSatisfy { cache.block($0) != nil })
+    }
+
+    @Test func whatComesBackSoonStays() {
+        let cache = BlockCache(budget: 100 * (1000 + Block.overhead))
+        let name = BlockName(segment: 1, offset: 7)
+        func flood(_ range: Range<UInt64>) {
+            for offset in range {
+                cache.insert(makeBlock(size: 1000), BlockName(segment: 2, offset: offset))
+            }
+        }
+        cache.insert(makeBlock(size: 1000), name)
+        flood(0..<120)
+        #expect(cache.block(name) == nil)
+
+        cache.insert(makeBlock(size: 1000), name)
+        flood(1000..<1200)
+
+        #expect(cache.block(name) != nil)
+    }
+
+    @Test func aBlockAboveTheBudgetIsNotKept() {
+        let cache = BlockCache(budget: 1000)
+        cache.insert(makeBlock(size: 1000), BlockName(segment: 1, offset: 0))
+
+        #expect(cache.counts.blocks == 0 && cache.counts.bytes == 0)
+    }
+
+    private func makeBlock(size: Int) -> Block {
+        Block(owning: .allocate(byteCount: size, alignment: 64))
+    }
+}
