@@ -34,6 +34,11 @@ static inline void csystem_pause(void) {
 /// Asks the processor to load a cache line that is read soon; any address may be given.
 static inline void csystem_prefetch(const void *pointer) { __builtin_prefetch(pointer); }
 
+/// A number that differs from thread to thread, spread over all its bits.
+static inline uint64_t csystem_thread_mark(void) {
+    return ((uint64_t)(uintptr_t)__builtin_thread_pointer() >> 6) * 0x9e3779b97f4a7c15u;
+}
+
 /// Keeps a benchmark's result alive.
 void csystem_black_hole(const void *pointer);
 

@@ -51,7 +51,7 @@ extension CommitPipeline {
         do throws(DecodingFailure) {
             for ticket in tickets {
                 guard case .done(let result) = ticket.outcome else { continue }
-                try readState.index.insert(
+                try readState.active.insert(
                     ticket.operations,
                     sequence: result.sequence,
                     retention: retention

@@ -15,13 +15,17 @@ public struct Cursor: ~Copyable {
 
     private let snapshot: Snapshot
     private let range: KeyRange
-    private var entries: MemoryIndexCursor
+    private var view: ReadView
+    private var entries: MergeCursor
     private var place = Place.before
+    /// Why the cursor cannot go on; the next seek begins anew.
+    private var failure: EngineError?
 
     init(_ snapshot: Snapshot, _ range: KeyRange) {
         self.snapshot = snapshot
         self.range = range
-        entries = MemoryIndexCursor(snapshot.engine.readState.index, at: snapshot.sequence)
+        view = snapshot.engine.readState.view
+        entries = MergeCursor(view, at: snapshot.sequence)
     }
 
     /// Whether the cursor stands on an entry.
@@ -31,9 +35,8 @@ public struct Cursor: ~Copyable {
     public var key: Span<UInt8> {
         @_lifetime(borrow self)
         get {
-            precondition(place == .on, "the cursor stands on no entry")
-            return _overrideLifetime(
-                Span(_unsafeElements: entries.key.bindMemory(to: UInt8.self)),
+            _overrideLifetime(
+                Span(_unsafeElements: entry.key.bindMemory(to: UInt8.self)),
                 borrowing: self
             )
         }
@@ -43,12 +46,18 @@ public struct Cursor: ~Copyable {
     public var value: Span<UInt8> {
         @_lifetime(borrow self)
         get {
-            precondition(place == .on, "the cursor stands on no entry")
-            return _overrideLifetime(
-                Span(_unsafeElements: entries.version.value.bindMemory(to: UInt8.self)),
+            _overrideLifetime(
+                Span(_unsafeElements: entry.value.bindMemory(to: UInt8.self)),
                 borrowing: self
             )
         }
+    }
+
+    private var entry: VisibleSource.Entry {
+        guard place == .on, let entry = entries.entry else {
+            preconditionFailure("the cursor stands on no entry")
+        }
+        return entry
     }
 
     // MARK: - Moves
@@ -56,100 +65,149 @@ public struct Cursor: ~Copyable {
     /// Moves to the next entry, to the first from before it.
     ///
     /// - Returns: `false` when there is none; the cursor is then behind the last entry.
-    /// - Throws: ``EngineError`` with code `closed`.
+    /// - Throws: ``EngineError`` with code `closed`, `corruption` or `io`; the cursor then stands
+    ///   on no entry, and throws the same until it is sought again.
     public mutating func next() throws(EngineError) -> Bool {
+        if let failure { throw failure }
         switch place {
         case .before: return try seekToFirst()
         case .behind: return false
         case .on:
-            try snapshot.engine.checkOpen()
-            return settleForward(entries.next())
+            return try attempt { (cursor: inout Cursor) throws(EngineError) in
+                try cursor.renewView()
+                try cursor.entries.next()
+                return try cursor.settleForward()
+            }
         }
     }
 
     /// Moves to the entry before, to the last from behind it.
     ///
     /// - Returns: `false` when there is none; the cursor is then before the first entry.
-    /// - Throws: ``EngineError`` with code `closed`.
+    /// - Throws: As ``next()``.
     public mutating func previous() throws(EngineError) -> Bool {
+        if let failure { throw failure }
         switch place {
         case .before: return false
         case .behind: return try seekToLast()
         case .on:
-            try snapshot.engine.checkOpen()
-            return settleBackward(entries.previous())
+            return try attempt { (cursor: inout Cursor) throws(EngineError) in
+                try cursor.renewView()
+                try cursor.entries.previous()
+                return try cursor.settleBackward()
+            }
         }
     }
 
     /// Moves to the first entry of the range; as ``next()`` otherwise.
     public mutating func seekToFirst() throws(EngineError) -> Bool {
-        try snapshot.engine.checkOpen()
-        return settleForward(range.lower.withUnsafeBytes { entries.seek(to: $0) })
+        try seekForward(to: nil)
     }
 
     /// Moves to the last entry of the range; as ``previous()`` otherwise.
     public mutating func seekToLast() throws(EngineError) -> Bool {
-        try snapshot.engine.checkOpen()
-        guard let upper = range.upper else { return settleBackward(entries.seekToLast()) }
-        return settleBackward(upper.withUnsafeBytes { entries.seek(before: $0) })
+        try seekBackward(before: nil)
     }
 
     /// Moves to the first entry at or behind a key; as ``next()`` otherwise.
     public mutating func seek<K: ByteSource & ~Copyable & ~Escapable>(
         to key: borrowing K
     ) throws(EngineError) -> Bool {
-        try snapshot.engine.checkOpen()
-        let found = key.withBytes { key in
-            key.withUnsafeBytes { key in
-                range.lower.withUnsafeBytes { lower in
-                    entries.seek(to: key.precedes(lower) ? lower : key)
-                }
-            }
-        }
-        return settleForward(found)
+        try seekForward(to: key.withBytes { $0.copied })
     }
 
     /// Moves to the last entry before a key; as ``previous()`` otherwise.
     public mutating func seek<K: ByteSource & ~Copyable & ~Escapable>(
         before key: borrowing K
     ) throws(EngineError) -> Bool {
-        try snapshot.engine.checkOpen()
-        guard let upper = range.upper else {
-            return settleBackward(
-                key.withBytes { key in key.withUnsafeBytes { entries.seek(before: $0) } }
-            )
-        }
-        let found = key.withBytes { key in
-            key.withUnsafeBytes { key in
-                upper.withUnsafeBytes { upper in
-                    entries.seek(before: upper.precedes(key) ? upper : key)
-                }
+        try seekBackward(before: key.withBytes { $0.copied })
+    }
+
+    private mutating func seekForward(to key: [UInt8]?) throws(EngineError) -> Bool {
+        failure = nil
+        place = .before
+        let lower = range.lower
+        let start = key.map { $0.lexicographicallyPrecedes(lower) ? lower : $0 } ?? lower
+        return try attempt { (cursor: inout Cursor) throws(EngineError) in
+            cursor.openView()
+            try start.span.withUnsafeBytes { key throws(EngineError) in
+                try cursor.entries.seek(to: key)
             }
+            return try cursor.settleForward()
         }
-        return settleBackward(found)
+    }
+
+    private mutating func seekBackward(before key: [UInt8]?) throws(EngineError) -> Bool {
+        failure = nil
+        place = .behind
+        let end = key.map { key in
+            range.upper.map { $0.lexicographicallyPrecedes(key) ? $0 : key } ?? key
+        }
+        return try attempt { (cursor: inout Cursor) throws(EngineError) in
+            cursor.openView()
+            guard let end = end ?? cursor.range.upper else {
+                try cursor.entries.seekToLast()
+                return try cursor.settleBackward()
+            }
+            try end.span.withUnsafeBytes { key throws(EngineError) in
+                try cursor.entries.seek(before: key)
+            }
+            return try cursor.settleBackward()
+        }
+    }
+
+    /// Moves, and remembers an error: what was found afterwards could have skipped entries.
+    private mutating func attempt(
+        _ move: (inout Cursor) throws(EngineError) -> Bool
+    ) throws(EngineError) -> Bool {
+        do throws(EngineError) {
+            try snapshot.engine.checkOpen()
+            return try move(&self)
+        } catch {
+            failure = error
+            place = .before
+            throw error
+        }
+    }
+
+    // MARK: - Views
+
+    /// Takes the newest view, so that the cursor keeps no index and no file from being given back.
+    private mutating func openView() {
+        guard view.isReplaced else { return }
+        view = snapshot.engine.readState.view
+        entries = MergeCursor(view, at: snapshot.sequence)
+    }
+
+    /// Takes the newest view, and the same place in it.
+    private mutating func renewView() throws(EngineError) {
+        guard view.isReplaced, let entry = entries.entry else { return }
+        let key = Array(entry.key)
+        openView()
+        try key.span.withUnsafeBytes { key throws(EngineError) in try entries.seek(to: key) }
     }
 
     // MARK: - Visibility
 
     /// Steps over tombstones, and stops at the upper bound.
-    private mutating func settleForward(_ found: Bool) -> Bool {
-        var found = found
-        while found, entries.version.isTombstone { found = entries.next() }
-        if found, let upper = range.upper {
-            found = upper.withUnsafeBytes { entries.key.precedes($0) }
+    private mutating func settleForward() throws(EngineError) -> Bool {
+        while let entry = entries.entry, entry.isTombstone { try entries.next() }
+        var isInside = entries.entry != nil
+        if let entry = entries.entry, let upper = range.upper {
+            isInside = upper.withUnsafeBytes { entry.key.precedes($0) }
         }
-        place = found ? .on : .behind
-        return found
+        place = isInside ? .on : .behind
+        return isInside
     }
 
     /// Steps over tombstones, and stops at the lower bound.
-    private mutating func settleBackward(_ found: Bool) -> Bool {
-        var found = found
-        while found, entries.version.isTombstone { found = entries.previous() }
-        if found, !range.lower.isEmpty {
-            found = !range.lower.withUnsafeBytes { entries.key.precedes($0) }
+    private mutating func settleBackward() throws(EngineError) -> Bool {
+        while let entry = entries.entry, entry.isTombstone { try entries.previous() }
+        var isInside = entries.entry != nil
+        if let entry = entries.entry, !range.lower.isEmpty {
+            isInside = !range.lower.withUnsafeBytes { entry.key.precedes($0) }
         }
-        place = found ? .on : .before
-        return found
+        place = isInside ? .on : .before
+        return isInside
     }
 }

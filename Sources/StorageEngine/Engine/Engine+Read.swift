@@ -25,7 +25,8 @@ extension Engine {
         _ body: (Span<UInt8>) -> R
     ) throws(EngineError) -> R? {
         try key.withBytes { (key: Span<UInt8>) throws(EngineError) in
-            try latest(key).map { body($0.span) }
+            guard let found = try latest(key) else { return nil }
+            return body(found.span)
         }
     }
 
@@ -79,24 +80,55 @@ extension Engine {
     @usableFromInline
     func latest(_ key: Span<UInt8>) throws(EngineError) -> BorrowedBytes? {
         try checkOpen()
-        return key.withUnsafeBytes { readState.latest($0).map(BorrowedBytes.init) }
+        let lookup = key.withUnsafeBytes { key in
+            BorrowedBytes.Lookup { () throws(EngineError) in try readState.latest(key) }
+        }
+        return try lookup.get()
     }
 }
 
-/// Bytes that the index holds, for the time of one call.
+/// Bytes that an index or a block holds, for the time of one call.
 @usableFromInline
-struct BorrowedBytes {
-    @usableFromInline let bytes: UnsafeBufferPointer<UInt8>
+struct BorrowedBytes: ~Copyable {
+    private let value: PinnedValue
 
-    init(_ bytes: UnsafeRawBufferPointer) {
-        self.bytes = bytes.bindMemory(to: UInt8.self)
-    }
+    init(_ value: consuming PinnedValue) { self.value = value }
 
     @usableFromInline
     var span: Span<UInt8> {
         @_lifetime(borrow self)
         get {
-            _overrideLifetime(Span(_unsafeElements: bytes), borrowing: self)
+            _overrideLifetime(
+                Span(_unsafeElements: value.bytes.bindMemory(to: UInt8.self)),
+                borrowing: self
+            )
+        }
+    }
+
+    /// A lookup that was made, or why it failed.
+    enum Lookup: ~Copyable {
+        case value(BorrowedBytes)
+        case absent
+        case failed(EngineError)
+
+        init(_ body: () throws(EngineError) -> ReadState.Lookup) {
+            do throws(EngineError) {
+                switch try body() {
+                case .found(let value): self = .value(BorrowedBytes(value))
+                case .absent: self = .absent
+                case .notCached: preconditionFailure("files may be read")
+                }
+            } catch {
+                self = .failed(error)
+            }
+        }
+
+        consuming func get() throws(EngineError) -> BorrowedBytes? {
+            switch consume self {
+            case .value(let value): return value
+            case .absent: return nil
+            case .failed(let error): throw error
+            }
         }
     }
 }

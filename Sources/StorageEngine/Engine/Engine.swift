@@ -161,9 +161,12 @@ public final class Engine: Sendable {
     /// Counts and gauges.
     public var metrics: Metrics {
         var metrics = pipeline?.currentMetrics ?? Metrics(lastSequence: readState.visibleSequence)
-        metrics.indexBytes = readState.index.byteCount
-        metrics.indexKeys = readState.index.keyCount
-        metrics.indexVersions = readState.index.versionCount
+        let view = readState.view
+        for index in [view.active] + view.sealed {
+            metrics.indexBytes += index.byteCount
+            metrics.indexKeys += index.keyCount
+            metrics.indexVersions += index.versionCount
+        }
         metrics.snapshots = readState.snapshots.count
         return metrics
     }
@@ -183,7 +186,7 @@ extension ReadState {
     ) throws(EngineError) {
         let retention = MemoryIndex.Retention(visible: visibleSequence, registered: [])
         do throws(DecodingFailure) {
-            try index.insert(operations, sequence: head.sequence, retention: retention)
+            try active.insert(operations, sequence: head.sequence, retention: retention)
         } catch {
             let message = "replaying the record at sequence \(head.sequence): \(error.reason)"
             switch error {

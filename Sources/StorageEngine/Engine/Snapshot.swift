@@ -37,7 +37,8 @@ public final class Snapshot: Sendable {
         _ body: (Span<UInt8>) -> R
     ) throws(EngineError) -> R? {
         try key.withBytes { (key: Span<UInt8>) throws(EngineError) in
-            try find(key).map { body($0.span) }
+            guard let found = try find(key) else { return nil }
+            return body(found.span)
         }
     }
 
@@ -73,9 +74,12 @@ public final class Snapshot: Sendable {
     @usableFromInline
     func find(_ key: Span<UInt8>) throws(EngineError) -> BorrowedBytes? {
         try engine.checkOpen()
-        return key.withUnsafeBytes {
-            engine.readState.value($0, at: sequence).map(BorrowedBytes.init)
+        let lookup = key.withUnsafeBytes { key in
+            BorrowedBytes.Lookup { () throws(EngineError) in
+                try engine.readState.value(key, at: sequence)
+            }
         }
+        return try lookup.get()
     }
 }
 

@@ -1,20 +1,99 @@
 internal import Synchronization
 
-/// What readers share with the one writer: the index, and up to where it may be read.
+/// What readers share with those who write, flush and compact: the current view, and up to where it
+/// may be read.
 ///
-/// Thread safety: everything but inserting into the index may be done from any thread.
-final class ReadState: Sendable {
-    let index = MemoryIndex()
+/// (1) A view is replaced as a whole. Readers enter the gate, load the view, and use it until they
+///     leave; cursors keep a reference instead.
+/// (2) A reader loads the view first and the visible sequence then: every version in a segment of
+///     the view is at or below that sequence, and of each key the newest one is kept.
+/// (3) Only the commit role inserts into the active index, and replaces it by a new one.
+///
+/// Thread safety: ``active`` belongs to the commit role; everything else may be called from any
+/// thread.
+final class ReadState: @unchecked Sendable {
     let snapshots = SnapshotRegistry()
+    let gate = ReadGate()
     /// Every write at or below this sequence is readable. Never goes down.
     private let visible: Atomic<UInt64>
 
-    init(lastSequence: UInt64) { visible = Atomic(lastSequence) }
+    /// The commit role: the index that takes what is written.
+    private(set) var active: MemoryIndex
+
+    /// A retained ``ReadView``; loaded by readers inside the gate.
+    private let current: Atomic<UnsafeRawPointer>
+    /// Held while a view is replaced.
+    private let lock = Lock()
+
+    init(lastSequence: UInt64, version: Version = .empty) {
+        visible = Atomic(lastSequence)
+        active = MemoryIndex()
+        let view = ReadView(active: active, sealed: [], version: version)
+        current = Atomic(UnsafeRawPointer(Unmanaged.passRetained(view).toOpaque()))
+    }
+
+    deinit {
+        let pointer = current.load(ordering: .sequentiallyConsistent)
+        Unmanaged<ReadView>.fromOpaque(pointer).release()
+    }
 
     var visibleSequence: UInt64 { visible.load(ordering: .acquiring) }
 
     /// Makes everything up to a sequence readable.
     func publish(_ sequence: UInt64) { visible.store(sequence, ordering: .releasing) }
+
+    // MARK: - Views
+
+    /// The current view; the caller is inside the gate, and the view is valid until it leaves.
+    @inline(__always)
+    private var borrowedView: Unmanaged<ReadView> {
+        Unmanaged<ReadView>.fromOpaque(current.load(ordering: .sequentiallyConsistent))
+    }
+
+    /// The current view, for as long as the caller keeps it.
+    var view: ReadView {
+        let pass = gate.enter()
+        defer { gate.leave(pass) }
+        return borrowedView.takeUnretainedValue()
+    }
+
+    /// Replaces the view by one that a closure makes of it.
+    private func replaceView(_ make: (ReadView) -> ReadView) {
+        let old = lock.with {
+            let old = Unmanaged<ReadView>.fromOpaque(current.load(ordering: .relaxed))
+            let new = Unmanaged.passRetained(make(old.takeUnretainedValue()))
+            current.store(UnsafeRawPointer(new.toOpaque()), ordering: .sequentiallyConsistent)
+            return old.takeRetainedValue()
+        }
+        old.noteReplaced()
+        gate.retire(old)
+    }
+
+    /// Seals the active index and goes on with a new one. Needs the commit role.
+    ///
+    /// - Returns: The sealed index.
+    func seal() -> MemoryIndex {
+        let sealed = active
+        let fresh = MemoryIndex()
+        replaceView { view in
+            ReadView(active: fresh, sealed: [sealed] + view.sealed, version: view.version)
+        }
+        active = fresh
+        return sealed
+    }
+
+    /// Puts a new version in place, which has what a flushed index held.
+    func install(_ version: Version, without flushed: MemoryIndex?) {
+        replaceView { view in
+            ReadView(
+                active: view.active,
+                sealed: view.sealed.filter { $0 !== flushed },
+                version: version
+            )
+        }
+    }
+
+    // MARK: - Snapshots
 
     /// Registers the latest state and returns its sequence.
     func registerSnapshot() -> UInt64 { snapshots.register { visibleSequence } }
@@ -24,15 +103,47 @@ final class ReadState: Sendable {
         MemoryIndex.Retention(visible: visibleSequence, registered: snapshots.registered)
     }
 
-    /// The newest value of a key, `nil` when it is absent or deleted. Valid as long as the index.
-    func latest(_ key: UnsafeRawBufferPointer) -> UnsafeRawBufferPointer? {
+    // MARK: - Lookup
+
+    /// What a lookup came to.
+    enum Lookup: ~Copyable {
+        case found(PinnedValue)
+        /// The key is absent or deleted.
+        case absent
+        /// Only memory was to be asked, and it has not all that is needed.
+        case notCached
+    }
+
+    /// The newest value of a key.
+    func latest(
+        _ key: UnsafeRawBufferPointer,
+        _ access: Segment.Access = .any
+    ) throws(EngineError) -> Lookup {
+        let pass = gate.enter()
+        let view = borrowedView
+        do throws(EngineError) {
+            let lookup = view._withUnsafeGuaranteedRef { view in
+                Result { () throws(EngineError) in try latest(key, in: view, access) }
+            }
+            return pin(try lookup.get(), pass)
+        } catch {
+            gate.leave(pass)
+            throw error
+        }
+    }
+
+    private func latest(
+        _ key: UnsafeRawBufferPointer,
+        in view: ReadView,
+        _ access: Segment.Access
+    ) throws(EngineError) -> Segment.Lookup {
         var sequence = visibleSequence
         while true {
-            let found = index.find(key, at: sequence)
+            let found = view.active.find(key, at: sequence)
             let latest = found.sawNewer ? visibleSequence : sequence
             guard latest != sequence else {
-                guard let version = found.version else { return nil }
-                return version.isTombstone ? nil : version.value
+                if let version = found.version { return .found(Segment.Found(version)) }
+                return try view.findBehindActive(key, at: sequence, access)
             }
             // A writer has published since we looked, so it may have unlinked what was visible
             // then: what we found may be a version that is kept for an older snapshot, or nothing.
@@ -40,9 +151,61 @@ final class ReadState: Sendable {
         }
     }
 
-    /// A key's value at a registered sequence, `nil` when it was absent or deleted.
-    func value(_ key: UnsafeRawBufferPointer, at sequence: UInt64) -> UnsafeRawBufferPointer? {
-        guard let version = index.find(key, at: sequence).version else { return nil }
-        return version.isTombstone ? nil : version.value
+    /// A key's value at a registered sequence.
+    func value(
+        _ key: UnsafeRawBufferPointer,
+        at sequence: UInt64,
+        _ access: Segment.Access = .any
+    ) throws(EngineError) -> Lookup {
+        let pass = gate.enter()
+        let view = borrowedView
+        do throws(EngineError) {
+            let lookup = view._withUnsafeGuaranteedRef { view in
+                Result { () throws(EngineError) in
+                    if let version = view.active.find(key, at: sequence).version {
+                        return Segment.Lookup.found(Segment.Found(version))
+                    }
+                    return try view.findBehindActive(key, at: sequence, access)
+                }
+            }
+            return pin(try lookup.get(), pass)
+        } catch {
+            gate.leave(pass)
+            throw error
+        }
     }
+
+    /// Keeps what was found readable, or leaves the gate.
+    private func pin(_ lookup: Segment.Lookup, _ pass: ReadGate.Pass) -> Lookup {
+        switch lookup {
+        case .found(let found) where found.flags & VersionFlags.tombstone == 0:
+            return .found(
+                PinnedValue(bytes: found.value, owner: found.owner, gate: gate, pass: pass)
+            )
+        case .found, .absent:
+            gate.leave(pass)
+            return .absent
+        case .notCached:
+            gate.leave(pass)
+            return .notCached
+        }
+    }
+}
+
+/// A value in an index or in a block, which stays there as long as this does.
+struct PinnedValue: ~Copyable {
+    let bytes: UnsafeRawBufferPointer
+    /// The block that holds the value; `nil` when an index does, which the gate keeps.
+    private let owner: Block?
+    private let gate: ReadGate
+    private let pass: ReadGate.Pass
+
+    init(bytes: UnsafeRawBufferPointer, owner: Block?, gate: ReadGate, pass: ReadGate.Pass) {
+        self.bytes = bytes
+        self.owner = owner
+        self.gate = gate
+        self.pass = pass
+    }
+
+    deinit { gate.leave(pass) }
 }

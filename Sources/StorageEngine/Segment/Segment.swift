@@ -172,12 +172,13 @@ package final class Segment: Sendable {
 
     // MARK: - Lookup
 
-    /// A version that a lookup found; its value is valid as long as ``owner``.
+    /// A version that a lookup found; its value is valid as long as ``owner``, or, when that is
+    /// `nil`, as the index that holds it.
     struct Found {
         let sequence: UInt64
         let flags: UInt8
         let value: UnsafeRawBufferPointer
-        let owner: Block
+        let owner: Block?
     }
 
     enum Lookup {

@@ -15,7 +15,7 @@ import Testing
             let retention = state.retention
             _ = [1].withUnsafeBytes { key in
                 withUnsafeBytes(of: sequence) { value in
-                    state.index.insert(
+                    state.active.insert(
                         key: key,
                         value: value,
                         flags: 0,
@@ -32,9 +32,7 @@ import Testing
             WorkerThread(name: "reader") {
                 while !isDone.load(ordering: .acquiring) {
                     let least = state.visibleSequence
-                    let value = [1].withUnsafeBytes { state.latest($0) }
-                    let found = value?.loadUnaligned(as: UInt64.self) ?? 0
-                    if found < least { stale.add(1, ordering: .relaxed) }
+                    if latest(state) < least { stale.add(1, ordering: .relaxed) }
                 }
             }
         }
@@ -44,5 +42,17 @@ import Testing
 
         #expect(stale.load(ordering: .relaxed) == 0)
         state.snapshots.release(snapshot)
+    }
+
+    /// The number that key 1 holds, 0 when it is absent.
+    private func latest(_ state: ReadState) -> UInt64 {
+        [1].withUnsafeBytes { key in
+            do throws(EngineError) {
+                guard case .found(let value) = try state.latest(key) else { return 0 }
+                return value.bytes.loadUnaligned(as: UInt64.self)
+            } catch {
+                return 0
+            }
+        }
     }
 }
