@@ -26,15 +26,9 @@ struct Filter: ParsableArguments {
     }
 
     /// Which keys are shown.
-    func keys() throws -> (([UInt8]) -> Bool) {
-        let from = try from.map(bytes)
-        let to = try to.map(bytes)
-        let prefix = try prefix.map(bytes)
-        return { key in
-            if let from, key.lexicographicallyPrecedes(from) { return false }
-            if let to, !key.lexicographicallyPrecedes(to) { return false }
-            return prefix.map { key.starts(with: $0) } ?? true
-        }
+    func keys() throws -> KeyRange {
+        let bounds = KeyRange(from: try from.map(bytes) ?? [], to: try to.map(bytes))
+        return bounds.intersection(try prefix.map { KeyRange(prefix: try bytes($0)) } ?? .all)
     }
 
     func shows(_ sequence: UInt64) -> Bool { sequence >= fromSeq && sequence <= toSeq }

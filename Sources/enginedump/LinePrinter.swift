@@ -112,13 +112,26 @@ final class LinePrinter {
                 ("sequence", .unsigned(head.sequence)),
                 ("stamp", .string("\(head.stamp >> 16).\(head.stamp & 0xffff)")),
                 ("kind", .string("\(head.kind)")),
-                ("operation", .string(operation.value == nil ? "delete" : "put")),
+                ("operation", .string(operation.kind.name)),
                 JSON.member("key", bytes: operation.key, hex: filter.hex),
             ]
+            if let upper = operation.upper {
+                members.append(JSON.member("upperKey", bytes: upper, hex: filter.hex))
+            }
             if let value = operation.value, !filter.noValues {
                 members.append(JSON.member("value", bytes: value, hex: filter.hex))
             }
             try line("record", place, members)
+        }
+    }
+}
+
+extension OperationKind {
+    fileprivate var name: String {
+        switch self {
+        case .put: "put"
+        case .delete: "delete"
+        case .rangeDelete: "deleteRange"
         }
     }
 }

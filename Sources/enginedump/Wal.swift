@@ -74,8 +74,8 @@ struct Wal: ParsableCommand {
             if filter.shows(frame.lastSequence) { try printer.frame(place, frame) }
         case .record(let head, let operations):
             guard !check, !onlyGaps, !frames, filter.shows(head.sequence) else { return }
-            let isShown = try filter.keys()
-            let shown = try InspectedOperation.all(operations).filter { isShown($0.key) }
+            let keys = try filter.keys()
+            let shown = try InspectedOperation.all(operations).filter { $0.touches(keys) }
             try printer.record(place, head, shown)
         }
     }
@@ -115,7 +115,7 @@ struct Find: ParsableCommand {
         let found = try LogInspector(path: directory).run { place, event in
             switch event {
             case .record(let head, let operations):
-                let shown = try InspectedOperation.all(operations).filter { $0.key == key }
+                let shown = try InspectedOperation.all(operations).filter { $0.touches(key) }
                 count += shown.count
                 try printer.record(place, head, shown)
             case .error(let error): try printer.error(place, error)

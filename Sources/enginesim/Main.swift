@@ -41,6 +41,8 @@ struct Main {
             ("acknowledged", counts.acknowledged), ("crashes", counts.crashes),
             ("cleanReopens", counts.reopens), ("positionsChecked", counts.positions),
             ("imagesOpened", counts.images), ("snapshotsChecked", counts.snapshots),
+            ("flushes", counts.flushes), ("compactions", counts.compactions),
+            ("moves", counts.moves),
         ]
         let text = members.map { "\"\($0.0)\":\($0.1)" }.joined(separator: ",")
         print("{\(text)}")

@@ -1,4 +1,5 @@
 import Foundation
+import StorageEngine
 import Testing
 
 /// The contract of enginedump, on stores that enginectl made.
@@ -64,6 +65,31 @@ struct EnginedumpTests {
         #expect(prefix.output.contains("key=62") && !prefix.output.contains("value="))
         #expect(sequences.lines.count == 1 && sequences.output.contains("sequence=2"))
         #expect(frames.lines.count == 3 && frames.status == 0)
+    }
+
+    @Test func rangeDeletesAreShownWhereTheyTouchAKey() throws {
+        let engine = try Engine.open(at: ctl.store)
+        try engine.deleteRange(KeyRange(from: Array("b".utf8), to: Array("d".utf8)))
+        try engine.deleteRange(KeyRange(from: [0xff]))
+        try engine.close()
+
+        let text = try dump("wal", ctl.store, "--from-seq", "4")
+        let json = try dump("wal", ctl.store, "--from-seq", "4", "--format", "json")
+        let hex = try dump("wal", ctl.store, "--from-seq", "4", "--hex")
+        let found = try dump("find", ctl.store, "c")
+        let prefix = try dump("wal", ctl.store, "--from-seq", "4", "--prefix", "c")
+        let bounds = try dump("wal", ctl.store, "--from-seq", "4", "--from", "a", "--to", "b")
+
+        #expect(text.output.contains("operation=deleteRange key=b upperKey=d"))
+        #expect(json.output.contains(#""operation":"deleteRange","key":"b","upperKey":"d"}"#))
+        #expect(json.output.contains(#""operation":"deleteRange","keyBase64":"/w=="}"#))
+        #expect(hex.output.contains("operation=deleteRange key=62 upperKey=64"))
+        #expect(found.status == 0 && found.lines.count == 1)
+        #expect(records(prefix) == 1 && records(bounds) == 0)
+    }
+
+    private func records(_ tool: Tool) -> Int {
+        tool.lines.count { $0.contains(" record ") }
     }
 
     @Test func damageEndsWithTwoAndShowsTheRest() throws {

@@ -47,10 +47,8 @@ struct BatchKeyTable: Sendable {
         if offset == nil { used -= 1 }
     }
 
-    /// The offsets of all entered operations, in no order; of the only one when there is no table.
-    func offsets(count: Int) -> [Int] {
-        used == 0 && count == 1 ? [0] : slots.filter { $0 != 0 }.map { Int($0) - 1 }
-    }
+    /// The offsets of all entered operations, in no order.
+    var offsets: [Int] { slots.filter { $0 != 0 }.map { Int($0) - 1 } }
 
     /// The slot that holds a key, or the free one where it goes.
     private func find(_ key: UnsafeRawBufferPointer, in bytes: UnsafeRawBufferPointer) -> Int {
@@ -71,7 +69,7 @@ struct BatchKeyTable: Sendable {
     }
 
     /// The key of the operation at an offset.
-    private static func key(at offset: Int, in bytes: UnsafeRawBufferPointer)
+    static func key(at offset: Int, in bytes: UnsafeRawBufferPointer)
         -> UnsafeRawBufferPointer
     {
         var reader = ByteReader(UnsafeRawBufferPointer(rebasing: bytes[(offset + 2)...]))

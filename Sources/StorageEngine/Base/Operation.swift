@@ -1,21 +1,31 @@
 // The operations of a record: the ONE encoding that write batch, log, feed and replication share.
 //
 //   operations := operation*
-//   operation  := kind:u8 keyspace:varint keySize:varint key [valueSize:varint value]
+//   operation  := kind:u8 keyspace:varint keySize:varint key [value | upper]
+//   value      := valueSize:varint value
+//   upper      := upperSize:varint+1 upper
 //
-// kind      1 put (with value), 2 delete (without). 3 range delete, 4 merge and 5 expiring put are
-//           reserved; a reader refuses every kind it does not know.
+// kind      1 put (with value), 2 delete (with neither), 3 range delete (with upper). 4 merge and
+//           5 expiring put are reserved; a reader refuses every kind it does not know.
 // keyspace  0; other keyspaces are refused for now.
+// upper     The key behind the last one that is deleted; its size is written plus one, and 0 alone
+//           for no bound. The key of a range delete is the least one. Key < upper.
 //
-// (1) A key occurs once: the last operation on it wins, when the batch is encoded.
-// (2) keySize <= 65,536, valueSize <= 64 MiB, all operations together <= 128 MiB, inclusive.
+// (1) A key occurs once as that of a put or a delete: the last operation on it wins, when the batch
+//     is encoded. Range deletes occur in any number, and may overlap.
+// (2) A range delete removes what is older than its record, and nothing of its own record: puts and
+//     deletes that came before it in the batch, on keys in its range, are left out when the batch
+//     is encoded. So the order of operations says nothing.
+// (3) keySize, upperSize <= 65,536, valueSize <= 64 MiB, all operations together <= 128 MiB,
+//     inclusive.
 //
 // `FormatGoldenTests` pins these bytes.
 
-/// What an operation does to its key.
+/// What an operation does to its key, or to those from its key on.
 package enum OperationKind: UInt8, Sendable {
     case put = 1
     case delete = 2
+    case rangeDelete = 3
 }
 
 /// The limits of one write, all inclusive.
@@ -31,9 +41,31 @@ public enum Limits {
 /// One decoded operation; its bytes are borrowed from the encoding.
 package struct Operation {
     package let kind: OperationKind
+    /// The least key of a range delete.
     package let key: UnsafeRawBufferPointer
-    /// Empty for a delete.
+    /// Empty, but for a put.
     package let value: UnsafeRawBufferPointer
+    /// The key behind the last one of a range delete; `nil` for no bound.
+    package let upper: UnsafeRawBufferPointer?
+
+    fileprivate init(
+        _ kind: OperationKind,
+        key: UnsafeRawBufferPointer,
+        value: UnsafeRawBufferPointer = UnsafeRawBufferPointer(start: nil, count: 0),
+        upper: UnsafeRawBufferPointer? = nil
+    ) {
+        self.kind = kind
+        self.key = key
+        self.value = value
+        self.upper = upper
+    }
+}
+
+extension KeyRange {
+    /// The keys of a range delete, copied.
+    package init(_ operation: Operation) {
+        self.init(from: Array(operation.key), to: operation.upper.map { Array($0) })
+    }
 }
 
 /// Why operations or records could not be decoded.
@@ -69,17 +101,25 @@ package struct OperationReader {
         guard let keySize = reader.size(max: Limits.keySize), let key = reader.bytes(keySize) else {
             throw .malformed("key")
         }
-        guard kind == .put else {
-            return Operation(
-                kind: kind,
-                key: key,
-                value: UnsafeRawBufferPointer(start: nil, count: 0)
-            )
+        switch kind {
+        case .put:
+            guard let valueSize = reader.size(max: Limits.valueSize),
+                let value = reader.bytes(valueSize)
+            else { throw .malformed("value") }
+            return Operation(kind, key: key, value: value)
+        case .delete: return Operation(kind, key: key)
+        case .rangeDelete: return Operation(kind, key: key, upper: try upper(above: key))
         }
-        guard let valueSize = reader.size(max: Limits.valueSize),
-            let value = reader.bytes(valueSize)
-        else { throw .malformed("value") }
-        return Operation(kind: kind, key: key, value: value)
+    }
+
+    private mutating func upper(
+        above key: UnsafeRawBufferPointer
+    ) throws(DecodingFailure) -> UnsafeRawBufferPointer? {
+        guard let bound = reader.size(max: Limits.keySize + 1) else { throw .malformed("upper") }
+        guard bound > 0 else { return nil }
+        guard let upper = reader.bytes(bound - 1) else { throw .malformed("upper") }
+        guard key.precedes(upper) else { throw .malformed("a range without keys") }
+        return upper
     }
 }
 
@@ -89,14 +129,15 @@ package enum OperationFormat {
         2 + 2 * Varint.sizeMax + key + value
     }
 
-    /// Writes one operation and returns its size; the target has ``sizeMax(key:value:)`` bytes. The
-    /// value is ignored for a delete.
+    /// Writes a put or a delete and returns its size; the target has ``sizeMax(key:value:)`` bytes.
+    /// The value is ignored for a delete.
     package static func encode(
         _ kind: OperationKind,
         key: UnsafeRawBufferPointer,
         value: UnsafeRawBufferPointer,
         to target: UnsafeMutableRawBufferPointer
     ) -> Int {
+        precondition(kind != .rangeDelete)
         precondition(target.count >= sizeMax(key: key.count, value: value.count))
         guard let start = target.baseAddress else { return 0 }
         var target = start
@@ -114,7 +155,17 @@ package enum OperationFormat {
 }
 
 extension ByteBuffer {
-    /// Appends one operation; the value is ignored for a delete.
+    /// Appends a range delete, whose range holds a key.
+    package mutating func append(rangeDelete range: KeyRange) {
+        append(OperationKind.rangeDelete.rawValue)
+        append(varint: 0)
+        append(varint: UInt64(range.lower.count))
+        range.lower.withUnsafeBytes { append($0) }
+        append(varint: range.upper.map { UInt64($0.count) + 1 } ?? 0)
+        range.upper?.withUnsafeBytes { append($0) }
+    }
+
+    /// Appends a put or a delete; the value is ignored for a delete.
     package mutating func append(
         _ kind: OperationKind,
         key: UnsafeRawBufferPointer,

@@ -17,6 +17,8 @@ public struct Cursor: ~Copyable {
     private let range: KeyRange
     private var view: ReadView
     private var entries: MergeCursor
+    /// The range tombstones of the view.
+    private var tombstones: RangeTombstones
     private var place = Place.before
     /// Why the cursor cannot go on; the next seek begins anew.
     private var failure: EngineError?
@@ -26,6 +28,7 @@ public struct Cursor: ~Copyable {
         self.range = range
         view = snapshot.engine.readState.view
         entries = MergeCursor(view, at: snapshot.sequence)
+        tombstones = view.rangeTombstones
     }
 
     /// Whether the cursor stands on an entry.
@@ -177,6 +180,7 @@ public struct Cursor: ~Copyable {
         guard view.isReplaced else { return }
         view = snapshot.engine.readState.view
         entries = MergeCursor(view, at: snapshot.sequence)
+        tombstones = view.rangeTombstones
     }
 
     /// Takes the newest view, and the same place in it.
@@ -189,9 +193,39 @@ public struct Cursor: ~Copyable {
 
     // MARK: - Visibility
 
-    /// Steps over tombstones, and stops at the upper bound.
+    /// Whether an entry is a tombstone, or a range tombstone hides it.
+    private func isDeleted(_ entry: VisibleSource.Entry) -> Bool {
+        if entry.isTombstone { return true }
+        guard !tombstones.isEmpty else { return false }
+        return entry.sequence < tombstones.newest(covering: entry.key, at: snapshot.sequence)
+    }
+
+    /// Which range tombstones hide all that the cursor could come across.
+    private var hiding: RangeWindow {
+        RangeWindow(newerThan: view.lastVersionSequence, at: snapshot.sequence)
+    }
+
+    /// Moves on from an entry that is deleted, to the end of the run where all are.
+    private mutating func skipForward(_ entry: VisibleSource.Entry) throws(EngineError) {
+        switch tombstones.isEmpty ? nil : tombstones.coverageEnd(from: entry.key, hiding) {
+        case nil: try entries.next()
+        case .key(let key):
+            try key.span.withUnsafeBytes { key throws(EngineError) in try entries.seek(to: key) }
+        case .unbounded: entries.seekToNothing()
+        }
+    }
+
+    /// Moves back from an entry that is deleted, to before the run where all are.
+    private mutating func skipBackward(_ entry: VisibleSource.Entry) throws(EngineError) {
+        guard !tombstones.isEmpty,
+            let start = tombstones.coverageStart(of: entry.key, hiding)
+        else { return try entries.previous() }
+        try start.span.withUnsafeBytes { key throws(EngineError) in try entries.seek(before: key) }
+    }
+
+    /// Steps over what is deleted, and stops at the upper bound.
     private mutating func settleForward() throws(EngineError) -> Bool {
-        while let entry = entries.entry, entry.isTombstone { try entries.next() }
+        while let entry = entries.entry, isDeleted(entry) { try skipForward(entry) }
         var isInside = entries.entry != nil
         if let entry = entries.entry, let upper = range.upper {
             isInside = upper.withUnsafeBytes { entry.key.precedes($0) }
@@ -200,9 +234,9 @@ public struct Cursor: ~Copyable {
         return isInside
     }
 
-    /// Steps over tombstones, and stops at the lower bound.
+    /// Steps over what is deleted, and stops at the lower bound.
     private mutating func settleBackward() throws(EngineError) -> Bool {
-        while let entry = entries.entry, entry.isTombstone { try entries.previous() }
+        while let entry = entries.entry, isDeleted(entry) { try skipBackward(entry) }
         var isInside = entries.entry != nil
         if let entry = entries.entry, !range.lower.isEmpty {
             isInside = !range.lower.withUnsafeBytes { entry.key.precedes($0) }

@@ -84,6 +84,24 @@ extension Engine {
         }
     }
 
+    /// Removes every key in a range; a batch of one operation. Blocks the calling thread.
+    ///
+    /// It costs one small record, however many keys there are. Writes that come later are not
+    /// touched. An empty range writes nothing and waits for what was written before it.
+    ///
+    /// - Returns: The write's position, and what it had reached.
+    /// - Throws: As ``write(_:ack:)-(borrowing WriteBatch,_)``; `invalidArgument` when a bound
+    ///   exceeds ``Limits``.
+    @discardableResult
+    public func deleteRange(
+        _ range: KeyRange,
+        ack: AckPoint = .disk
+    ) throws(EngineError) -> WriteReceipt {
+        var batch = WriteBatch()
+        try batch.deleteRange(range)
+        return try write(batch, ack: ack)
+    }
+
     /// Sets the value of a key; a batch of one operation. Suspends meanwhile.
     ///
     /// - Returns: The write's position, and what it had reached.
@@ -118,6 +136,20 @@ extension Engine {
         return try await write(batch, ack: ack)
     }
 
+    /// Removes every key in a range; a batch of one operation. Suspends meanwhile.
+    ///
+    /// - Returns: The write's position, and what it had reached.
+    /// - Throws: As the blocking form; `CancellationError`.
+    @discardableResult
+    public func deleteRange(
+        _ range: KeyRange,
+        ack: AckPoint = .disk
+    ) async throws -> WriteReceipt {
+        var batch = WriteBatch()
+        try batch.deleteRange(range)
+        return try await write(batch, ack: ack)
+    }
+
     /// Waits until everything written so far is on disk; blocks the calling thread.
     ///
     /// - Throws: ``EngineError`` with code `indeterminate`, `noSpace`, `poisoned`, `readOnly` or
@@ -147,7 +179,7 @@ extension Engine {
         return try result.get()
     }
 
-    private func writable() throws(EngineError) -> CommitPipeline {
+    func writable() throws(EngineError) -> CommitPipeline {
         guard let pipeline else {
             try checkOpen()
             throw EngineError(.readOnly, "the engine was opened read-only")

@@ -20,6 +20,8 @@ extension CommitPipeline {
         current.walSequence = state.appendedSequence
         current.diskSequence = state.syncedSequence
         current.poison = state.poison
+        current.stallReason = state.backpressure.reason
+        current.stalledNanoseconds = state.stalledNanoseconds
         return current
     }
 
@@ -32,6 +34,24 @@ extension CommitPipeline {
 }
 
 extension Engine.Metrics {
+    mutating func note(_ version: Version, _ cache: BlockCache.Counts) {
+        levelSegments = version.levels.map(\.count)
+        levelBytes = version.levels.map { $0.reduce(0) { $0 + $1.info.size } }
+        cacheHits = cache.hits
+        cacheMisses = cache.misses
+        cacheBytes = cache.bytes
+    }
+
+    mutating func note(_ counts: MaintenanceCounts) {
+        flushes = counts.flushes
+        flushedBytes = counts.flushedBytes
+        compactions = counts.compactions
+        compactionMoves = counts.moves
+        compactionReadBytes = counts.compactionReadBytes
+        compactionWrittenBytes = counts.compactionWrittenBytes
+        maintenanceFailures = counts.failures
+    }
+
     init(
         sync: Latency = LatencyHistogram().snapshot,
         rotation: Latency = LatencyHistogram().snapshot,

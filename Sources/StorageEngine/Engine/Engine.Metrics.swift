@@ -23,6 +23,33 @@ extension Engine {
         public internal(set) var indexKeys, indexVersions: Int
         /// Open snapshots and cursors.
         public internal(set) var snapshots: Int
+        /// Live segments of each level, level 0 first, and their bytes.
+        public internal(set) var levelSegments: [Int] = []
+        public internal(set) var levelBytes: [UInt64] = []
+        /// Indexes that were flushed, and the bytes of their segments.
+        public internal(set) var flushes: UInt64 = 0, flushedBytes: UInt64 = 0
+        /// Compactions that wrote segments, and their bytes in and out; moves to another level.
+        public internal(set) var compactions: UInt64 = 0, compactionMoves: UInt64 = 0
+        public internal(set) var compactionReadBytes: UInt64 = 0
+        public internal(set) var compactionWrittenBytes: UInt64 = 0
+        /// Flushes, compactions, and changes of the manifest that failed.
+        public internal(set) var maintenanceFailures: UInt64 = 0
+        /// Lookups in the block cache that found their block, and those that did not.
+        public internal(set) var cacheHits: UInt64 = 0, cacheMisses: UInt64 = 0
+        /// Bytes in the block cache.
+        public internal(set) var cacheBytes = 0
+        /// Why writers are slowed or held now; `nil` when they are not.
+        public internal(set) var stallReason: StallReason?
+        /// How long groups of writers were made to wait for flushes and compactions, in all.
+        public internal(set) var stalledNanoseconds: UInt64 = 0
+
+        /// Bytes written to log and segments for each byte of records; `nil` before the first.
+        public var writeAmplification: Double? {
+            guard walBytesRaw > 0 else { return nil }
+            let written = walBytesStored + flushedBytes + compactionWrittenBytes
+            return Double(written) / Double(walBytesRaw)
+        }
+
         /// Why writes are refused until the store is reopened; `nil` when they are not.
         public internal(set) var poison: EngineError?
     }

@@ -11,6 +11,10 @@ extension Engine {
     /// | ``memoryDelay`` | 10 ms | time | goal for the wait of `.memory` writes for the log |
     /// | ``syncInterval`` | 1 s | time | most that a write waits for a sync nobody asked for |
     /// | ``logFileSize`` | 67,108,864 | bytes | length at which the next log file begins |
+    /// | ``writeBufferSize`` | 67,108,864 | bytes | memory at which an index is flushed |
+    /// | ``cacheSize`` | 67,108,864 | bytes | blocks, indexes and filters of segments in memory |
+    /// | ``compactionThreads`` | 1 | | compactions that may run at a time |
+    /// | ``compactionRate`` | nil | bytes/s | most that compactions read and write |
     /// | ``allowsSharedDirectory`` | false | | open a directory that others may write to |
     /// | ``logger`` | label `StorageEngine` | | where operators are told what they must know |
     public struct Options: Sendable {
@@ -29,6 +33,17 @@ extension Engine {
         /// The length at which a log file is finished and the next begun, in bytes; at least
         /// 16,384.
         public var logFileSize: UInt64 = 64 << 20
+        /// The memory of an index at which it is flushed, in bytes; at least 16,384. Up to three
+        /// indexes of this size are in memory: one that is written to, two that wait.
+        public var writeBufferSize = 64 << 20
+        /// The memory for blocks of segments, their indexes and filters, in bytes.
+        public var cacheSize = 64 << 20
+        /// How many compactions may run at a time; at least 1.
+        public var compactionThreads = 1
+        /// The most bytes of keys and values that compactions take in a second; `nil` for no limit.
+        public var compactionRate: UInt64?
+        /// When levels are compacted, and how large their segments are.
+        package var compaction = CompactionLimits()
         /// Whether a directory that its group or everybody may write to is accepted.
         public var allowsSharedDirectory = false
         /// Where operators are told what they must know; levels info and above.
@@ -49,9 +64,23 @@ extension Engine {
                     "logFileSize of \(logFileSize) bytes, at least 16384 is needed"
                 )
             }
+            guard writeBufferSize >= 16_384, cacheSize >= 0, compactionThreads >= 1 else {
+                throw .invalidArgument(
+                    "writeBufferSize must be at least 16384, cacheSize at least 0, and "
+                        + "compactionThreads at least 1"
+                )
+            }
             guard syncInterval > .zero, memoryDelay > .zero else {
                 throw .invalidArgument("syncInterval and memoryDelay must be above zero")
             }
+        }
+
+        var maintenance: Maintenance.Limits {
+            Maintenance.Limits(
+                writeBufferSize: writeBufferSize,
+                compaction: compaction,
+                compactionRate: compactionRate
+            )
         }
 
         var limits: CommitPipeline.Limits {

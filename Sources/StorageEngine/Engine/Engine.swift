@@ -28,6 +28,9 @@ public final class Engine: Sendable {
     /// For what may block in async code.
     let readThreads = ThreadPool(name: "engine-read", countMax: 4)
     private let directory: StoreDirectory
+    /// The last log file that was not needed when the engine was opened.
+    private let obsoleteLog: UInt64
+    private let cache: BlockCache
     private let lifetime: EngineLifetime
 
     /// Opens a store, and makes it when there is none.
@@ -66,10 +69,22 @@ public final class Engine: Sendable {
         self.path = path
         self.options = options
         directory = store.directory
-        historyID = store.mark.historyID
-        memberID = store.mark.memberID
-        var recovery = LogRecovery(directory: store.directory, mark: store.mark)
-        let readState = ReadState(lastSequence: 0)
+        let mark = store.markFile.mark
+        historyID = mark.historyID
+        memberID = mark.memberID
+        let cache = BlockCache(budget: options.cacheSize)
+        let tree = try OpenedTree(directory: store.directory, mark: mark, cache: cache)
+        obsoleteLog = tree.state.logStart.fileNumber
+        self.cache = cache
+        var recovery = LogRecovery(
+            directory: store.directory,
+            markFile: store.markFile,
+            start: tree.logStart
+        )
+        let readState = ReadState(
+            lastSequence: tree.state.flushed.sequence,
+            version: tree.version
+        )
         let recovered = try recovery.run(repair: !options.readOnly) {
             head,
             operations throws(EngineError) in
@@ -84,11 +99,18 @@ public final class Engine: Sendable {
                 environment: environment,
                 limits: options.limits,
                 logger: options.logger,
-                readState: readState,
+                maintenance: Maintenance(
+                    environment: environment,
+                    limits: options.maintenance,
+                    logger: options.logger,
+                    readState: readState,
+                    store: (store.directory, cache, store.markFile),
+                    tree: tree
+                ),
                 writer: LogWriter(
                     directory: store.directory,
-                    historyID: store.mark.historyID,
-                    memberID: store.mark.memberID,
+                    historyID: mark.historyID,
+                    memberID: mark.memberID,
                     end: recovered.end,
                     lastStamp: recovered.lastStamp,
                     reservedSize: options.logFileSize + CommitPipeline.syncDistance
@@ -99,7 +121,8 @@ public final class Engine: Sendable {
         lifetime = EngineLifetime(
             store: store,
             pipeline: pipeline,
-            startsThread: environment.startsThreads
+            startsThreads: environment.startsThreads,
+            compactionThreads: options.compactionThreads
         )
         Self.report(recovered.report, options.logger)
     }
@@ -147,15 +170,35 @@ public final class Engine: Sendable {
     /// Where the history ends: the position of the last write that is readable.
     public var lastSequence: UInt64 { readState.visibleSequence }
 
-    /// Reads every log file again and checks all that can be checked, beside running writes.
+    /// Reads every log file and every segment again and checks all that can be checked, beside
+    /// running writes: checksums, the order of records and of keys, bounds of sequences, filters,
+    /// and the manifest's word against the files.
     ///
     /// - Returns: What was read.
     /// - Throws: ``EngineError`` with code `corruption`, `logGap` or `io`; `closed`.
     public func verify() throws(EngineError) -> VerificationReport {
         try checkOpen()
-        return try LogVerification(directory: directory, historyID: historyID).run(
-            liveEnd: pipeline?.appendedEnd
-        )
+        guard let pipeline else {
+            return try verify(readState.view.version, obsoleteLog: obsoleteLog)
+        }
+        return try pipeline.maintenance.keepingFiles { version, obsoleteLog throws(EngineError) in
+            try verify(version, obsoleteLog: obsoleteLog)
+        }
+    }
+
+    private func verify(
+        _ version: Version,
+        obsoleteLog: UInt64
+    ) throws(EngineError) -> VerificationReport {
+        let log = LogVerification(directory: directory, historyID: historyID)
+        var report = try log.run(liveEnd: pipeline?.appendedEnd, behind: obsoleteLog)
+        for segment in version.segments {
+            let info = try segment.verify()
+            report.segments += 1
+            report.segmentEntries += info.entryCount
+            report.segmentBytes += info.size
+        }
+        return report
     }
 
     /// Counts and gauges.
@@ -168,13 +211,17 @@ public final class Engine: Sendable {
             metrics.indexVersions += index.versionCount
         }
         metrics.snapshots = readState.snapshots.count
+        metrics.note(view.version, cache.counts)
+        if let maintenance = pipeline?.maintenance {
+            metrics.note(maintenance.lock.with { maintenance.state.counts })
+        }
         return metrics
     }
 
     /// The sizes of the store's log files.
     public func space() throws(EngineError) -> SpaceReport {
         try checkOpen()
-        return try SpaceReport(directory)
+        return try SpaceReport(directory, readState.view.version)
     }
 }
 

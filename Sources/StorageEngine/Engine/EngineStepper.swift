@@ -29,21 +29,43 @@ package final class EngineStepper {
 
     /// Who takes a unit of work.
     package enum Actor: CaseIterable, Sendable {
-        case writer, syncer, logThread
+        case writer, syncer, logThread, flusher, compactor
     }
 
     /// A unit of work in flight.
     package final class Unit {
-        fileprivate let work: CommitPipeline.Work
-        fileprivate var completion: CommitPipeline.Completion?
+        /// Who has the work, and what came of it.
+        fileprivate enum Task {
+            case log(CommitPipeline.Work, CommitPipeline.Completion?)
+            case maintenance(Maintenance.Work, Maintenance.Completion?)
+        }
 
-        fileprivate init(_ work: CommitPipeline.Work) { self.work = work }
+        fileprivate var task: Task
+
+        fileprivate init(_ work: CommitPipeline.Work) { task = .log(work, nil) }
+        fileprivate init(_ work: Maintenance.Work) { task = .maintenance(work, nil) }
 
         /// Whether it was performed, and only the finish is left.
-        package var isPerformed: Bool { completion != nil }
+        package var isPerformed: Bool {
+            switch task {
+            case .log(_, let completion): completion != nil
+            case .maintenance(_, let completion): completion != nil
+            }
+        }
 
         /// What it is, for traces.
         package var name: String {
+            switch task {
+            case .log(let work, _): Self.name(work)
+            case .maintenance(.flush, _): "flushIndex"
+            case .maintenance(.compact(let compactor), _):
+                compactor.choice.isMove ? "move" : "compact"
+            case .maintenance(.install, _): "install"
+            case .maintenance(.remove, _): "remove"
+            }
+        }
+
+        private static func name(_ work: CommitPipeline.Work) -> String {
             switch work {
             case .commit(let group): group.append == nil ? "commit" : "commit+append"
             case .flush: "flush"
@@ -51,6 +73,7 @@ package final class EngineStepper {
             case .rotate: "rotate"
             case .makeAhead: "makeAhead"
             case .marker: "marker"
+            case .seal: "seal"
             case .trim: "trim"
             }
         }
@@ -80,14 +103,22 @@ package final class EngineStepper {
 
     /// Takes a unit of work for an actor; `nil` when there is none for him now.
     package func take(_ actor: Actor) -> Unit? {
-        pipeline.lock.with {
-            let work: CommitPipeline.Work? =
-                switch actor {
-                case .writer: pipeline.takeCommit()
-                case .syncer: takeForWaiters()
-                case .logThread: pipeline.takeLogThreadWork(now: pipeline.now)
-                }
-            return work.map(Unit.init)
+        let maintenance = pipeline.maintenance
+        switch actor {
+        case .writer: return pipeline.lock.with { pipeline.takeCommit().map(Unit.init) }
+        case .syncer: return pipeline.lock.with { takeForWaiters().map(Unit.init) }
+        case .logThread:
+            return pipeline.lock.with {
+                pipeline.takeLogThreadWork(now: pipeline.now).map(Unit.init)
+            }
+        case .flusher:
+            return maintenance.lock.with {
+                maintenance.takeFlushWork(now: maintenance.now).map(Unit.init)
+            }
+        case .compactor:
+            return maintenance.lock.with {
+                maintenance.takeCompactionWork(now: maintenance.now).map(Unit.init)
+            }
         }
     }
 
@@ -99,12 +130,24 @@ package final class EngineStepper {
     }
 
     /// Does a unit's I/O and its inserts.
-    package func perform(_ unit: Unit) { unit.completion = pipeline.perform(unit.work) }
+    package func perform(_ unit: Unit) {
+        switch unit.task {
+        case .log(let work, _): unit.task = .log(work, pipeline.perform(work))
+        case .maintenance(let work, _):
+            unit.task = .maintenance(work, pipeline.maintenance.perform(work))
+        }
+    }
 
     /// Gives the unit's roles back, and wakes who waited.
     package func finish(_ unit: Unit) {
-        guard let completion = unit.completion else { preconditionFailure("perform comes first") }
-        pipeline.lock.with { pipeline.finish(unit.work, completion) }
+        switch unit.task {
+        case .log(let work, let completion?):
+            pipeline.lock.with { pipeline.finish(work, completion) }
+        case .maintenance(let work, let completion?):
+            let maintenance = pipeline.maintenance
+            maintenance.lock.with { maintenance.finish(work, completion) }
+        default: preconditionFailure("perform comes first")
+        }
     }
 
     /// What became of a write, once; `nil` while it waits, or when it was told before.

@@ -2,11 +2,11 @@ internal import Synchronization
 
 /// A store's directory, locked and identified.
 ///
-/// Thread safety: immutable.
+/// Thread safety: immutable, except for the mark's file, which says who may use it when.
 struct OpenedStore: Sendable {
     let directory: StoreDirectory
     let lock: DirectoryLock
-    let mark: StoreMark
+    let markFile: StoreMarkFile
 
     /// Opens the directory, or makes a store in it when that is wanted and it is empty or absent.
     init(path: String, options: Engine.Options, environment: Environment) throws(EngineError) {
@@ -17,17 +17,16 @@ struct OpenedStore: Sendable {
         if !isStore { try Self.checkVacant(listing, path: path, options: options) }
         lock = try DirectoryLock.acquire(in: directory, exclusive: !options.readOnly)
         if let found = try Self.readMark(directory) {
-            mark = found
+            markFile = StoreMarkFile(directory: directory, mark: found)
         } else {
             let listing = try directory.list()
             try Self.checkVacant(listing, path: path, options: options)
             let new = StoreMark(
                 historyID: environment.uniqueID(),
-                memberID: environment.uniqueID(),
-                floor: .start
+                memberID: environment.uniqueID()
             )
             try directory.durableReplace(.store, with: new.encoded())
-            mark = new
+            markFile = StoreMarkFile(directory: directory, mark: new)
         }
     }
 
@@ -67,10 +66,15 @@ struct OpenedStore: Sendable {
         path: String,
         options: Engine.Options
     ) throws(EngineError) {
-        let logs = listing.known.contains { if case .log = $0 { true } else { false } }
-        guard !logs else {
+        let hasData = listing.known.contains {
+            switch $0 {
+            case .log, .manifest, .segment: true
+            default: false
+            }
+        }
+        guard !hasData else {
             throw .corruption(
-                "opening a store: there are log files, but the store's mark is missing",
+                "opening a store: there are files of one, but the store's mark is missing",
                 file: FileName.store.description,
                 offset: 0
             )
@@ -101,17 +105,30 @@ struct OpenedStore: Sendable {
 final class EngineLifetime: Sendable {
     private let store: OpenedStore
     private let pipeline: CommitPipeline?
-    private let thread: WorkerThread?
+    private let threads: [WorkerThread]
     private let closing = Atomic(false)
 
-    init(store: OpenedStore, pipeline: CommitPipeline?, startsThread: Bool) {
+    init(
+        store: OpenedStore,
+        pipeline: CommitPipeline?,
+        startsThreads: Bool,
+        compactionThreads: Int
+    ) {
         self.store = store
         self.pipeline = pipeline
-        thread =
-            startsThread
-            ? pipeline.map { pipeline in
-                WorkerThread(name: "engine-log") { pipeline.runLogThread() }
-            } : nil
+        guard startsThreads, let pipeline else {
+            threads = []
+            return
+        }
+        let maintenance = pipeline.maintenance
+        let compactors = (0..<compactionThreads).map { _ in
+            WorkerThread(name: "engine-compact") { maintenance.runCompactionThread() }
+        }
+        threads =
+            [
+                WorkerThread(name: "engine-log") { pipeline.runLogThread() },
+                WorkerThread(name: "engine-flush") { maintenance.runFlushThread() },
+            ] + compactors
     }
 
     var isClosed: Bool { closing.load(ordering: .relaxed) }
@@ -123,18 +140,29 @@ final class EngineLifetime: Sendable {
         guard beginClosing() else { return }
         defer { releaseLock() }
         guard let pipeline else { return }
-        defer { thread?.join() }
-        guard let end = try pipeline.close() else { return }
-        var mark = store.mark
-        mark.floor = end
-        try store.directory.durableReplace(.store, with: mark.encoded())
+        defer { for thread in threads { thread.join() } }
+        let log: CommitPipeline.ClosedLog?
+        do throws(EngineError) {
+            log = try pipeline.close()
+        } catch {
+            // What the log could not take must not get into segments either.
+            pipeline.maintenance.abandon()
+            throw error
+        }
+        try pipeline.maintenance.close(log?.mark, logLength: log?.end?.length ?? 0)
+        guard let log, let end = log.end else { return }
+        try store.markFile.update { mark in
+            mark.floor = end
+            mark.lastStamp = log.lastStamp
+        }
     }
 
     /// Closes the files as they are.
     func abandon() {
         guard beginClosing() else { return }
         pipeline?.abandon()
-        thread?.join()
+        pipeline?.maintenance.abandon()
+        for thread in threads { thread.join() }
         pipeline?.abandonFiles()
         releaseLock()
     }

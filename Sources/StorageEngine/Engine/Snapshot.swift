@@ -82,38 +82,3 @@ public final class Snapshot: Sendable {
         return try lookup.get()
     }
 }
-
-/// A range of keys: from a lower bound, which belongs to it, up to an upper one, which does not.
-public struct KeyRange: Sendable, Hashable {
-    /// The least key; empty for no bound.
-    public let lower: [UInt8]
-    /// The key behind the last one; `nil` for no bound.
-    public let upper: [UInt8]?
-
-    /// All keys.
-    public static let all = KeyRange()
-
-    /// A range between two keys.
-    ///
-    /// - Parameters:
-    ///   - lower: The least key; empty for no bound.
-    ///   - upper: The key behind the last one; `nil` for no bound.
-    public init(from lower: [UInt8] = [], to upper: [UInt8]? = nil) {
-        self.lower = lower
-        self.upper = upper
-    }
-
-    /// All keys that begin with a prefix.
-    public init(prefix: [UInt8]) {
-        lower = prefix
-        // The least key above all of them: the prefix, its last byte that is not 0xff raised.
-        var upper = prefix
-        while upper.last == 0xff { upper.removeLast() }
-        if upper.isEmpty {
-            self.upper = nil
-        } else {
-            upper[upper.count - 1] += 1
-            self.upper = upper
-        }
-    }
-}

@@ -13,12 +13,12 @@ package enum FileName: Hashable, Sendable {
     case quarantine
     /// A file of the log, numbered from 1: `0000000001.log`.
     case log(UInt64)
-    /// A segment, numbered from 1: `0000000001.segment`.
-    case segment(UInt64)
-    /// A manifest, numbered from 1: `0000000001.manifest`.
-    case manifest(UInt64)
     /// A file of the log while it is rewritten: `0000000001.log.tmp`.
     case temporaryLog(UInt64)
+    /// What the store consists of, numbered from 1: `0000000001.manifest`.
+    case manifest(UInt64)
+    /// Sorted keys and values, numbered from 1: `0000000001.segment`.
+    case segment(UInt64)
 
     package init?(parsing name: String) {
         let candidates: [FileName] = [.store, .temporaryStore, .lock, .quarantine]
@@ -29,7 +29,7 @@ package enum FileName: Hashable, Sendable {
         let digits = name.utf8.prefix { $0 != UInt8(ascii: ".") }
         guard let number = UInt64(Substring(digits)), number >= 1 else { return nil }
         let numbered: [FileName] = [
-            .log(number), .temporaryLog(number), .segment(number), .manifest(number),
+            .log(number), .temporaryLog(number), .manifest(number), .segment(number),
         ]
         guard let found = numbered.first(where: { $0.isSpelled(name) }) else { return nil }
         self = found
@@ -40,7 +40,7 @@ package enum FileName: Hashable, Sendable {
         switch self {
         case .store: .temporaryStore
         case .log(let number): .temporaryLog(number)
-        case .temporaryStore, .lock, .quarantine, .temporaryLog, .segment, .manifest: nil
+        case .temporaryStore, .lock, .quarantine, .temporaryLog, .manifest, .segment: nil
         }
     }
 
@@ -58,8 +58,8 @@ extension FileName: CustomStringConvertible {
         case .quarantine: "quarantine"
         case .log(let number): "\(padded(number)).log"
         case .temporaryLog(let number): "\(padded(number)).log.tmp"
-        case .segment(let number): "\(padded(number)).segment"
         case .manifest(let number): "\(padded(number)).manifest"
+        case .segment(let number): "\(padded(number)).segment"
         }
     }
 

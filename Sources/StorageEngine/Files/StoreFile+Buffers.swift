@@ -34,6 +34,11 @@ extension StoreDirectory.Listing {
     var logNumbers: [UInt64] {
         known.compactMap { if case .log(let number) = $0 { number } else { nil } }.sorted()
     }
+
+    /// The numbers of the manifest files, ascending.
+    var manifestNumbers: [UInt64] {
+        known.compactMap { if case .manifest(let number) = $0 { number } else { nil } }.sorted()
+    }
 }
 
 extension EngineError {

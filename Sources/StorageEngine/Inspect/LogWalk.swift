@@ -16,7 +16,7 @@ struct LogWalk: ~Copyable {
         self.limit = limit
         self.isFinished = isFinished
         input = FileInput(file: file, limit: limit)
-        reader = LogReader(file: file, header: header, limit: limit)
+        reader = LogReader(file: file, frames: header.frames, limit: limit)
     }
 
     /// Reads the next frame, or goes on behind what is none; `false` at the end.
@@ -67,7 +67,7 @@ struct LogWalk: ~Copyable {
         )
         try handle(LogPlace(file: file.name, offset: start), gap)
         guard let restart = found.restart else { return false }
-        reader = LogReader(file: file, header: header, limit: limit, from: restart)
+        reader = LogReader(file: file, frames: header.frames, limit: limit, from: restart)
         return true
     }
 
@@ -76,6 +76,7 @@ struct LogWalk: ~Copyable {
         from start: UInt64,
         to end: UInt64
     ) throws(EngineError) -> (restart: UInt64?, provesSync: Bool) {
+        let frames = header.frames
         var restart: UInt64?
         var provesSync = false
         var offset = start
@@ -85,8 +86,7 @@ struct LogWalk: ~Copyable {
             if let frame = FrameHeader(
                 decoding: bytes,
                 at: offset,
-                seed: header.seed,
-                base: header.predecessor.lastSequence,
+                of: frames,
                 headerSize: &headerSize
             ) {
                 provesSync = provesSync || frame.syncedThrough >= start

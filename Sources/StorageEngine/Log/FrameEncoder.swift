@@ -4,8 +4,7 @@
 struct FrameEncoder: ~Copyable {
     /// What a frame's bytes depend on besides its records.
     struct Place {
-        let header: LogFileHeader
-        let seed: UInt64
+        let stream: FrameStream
         var offset: UInt64
         var syncedThrough: UInt64
     }
@@ -69,7 +68,7 @@ struct FrameEncoder: ~Copyable {
             mustRestart = false
         }
         let start = position
-        var previousStamp = place.header.baseStamp
+        var previousStamp = place.stream.baseStamp
         var index = first
         while index < buffer.entries.count, position - start < LogFormat.largeSize {
             let entry = buffer.entries[index]
@@ -109,7 +108,7 @@ struct FrameEncoder: ~Copyable {
         var payload = ByteBuffer(capacity: RecordHead.encodedSizeMax + block.bytes.count)
         let headSize = entry.head.encode(
             to: payload.reserve(RecordHead.encodedSizeMax),
-            previousStamp: place.header.baseStamp,
+            previousStamp: place.stream.baseStamp,
             operationsSize: entry.size
         )
         payload.advance(by: headSize)
@@ -184,8 +183,8 @@ struct FrameEncoder: ~Copyable {
         let headerSize = header.encode(
             to: output.reserve(FrameHeader.encodedSizeMax),
             at: place.offset,
-            seed: place.seed,
-            base: place.header.predecessor.lastSequence
+            seed: place.stream.seed,
+            base: place.stream.baseSequence
         )
         output.advance(by: headerSize)
         output.append(payload)

@@ -45,13 +45,16 @@ package struct LogFileHeader: Hashable, Sendable {
     /// No record of the file is below this sequence.
     package var firstSequence: UInt64 { predecessor.lastSequence &+ 1 }
 
-    /// The log hash before the first record.
-    package var initialHash: UInt64 {
-        startsEpoch ? LogHash.begin(epoch, after: predecessor.logHash) : predecessor.logHash
+    /// What the frames of this file depend on.
+    package var frames: FrameStream {
+        FrameStream(
+            seed: LogFormat.seed(historyID: historyID, fileNumber: fileNumber),
+            baseSequence: predecessor.lastSequence,
+            initialHash: startsEpoch
+                ? LogHash.begin(epoch, after: predecessor.logHash) : predecessor.logHash,
+            baseStamp: baseStamp
+        )
     }
-
-    /// What binds the frames to this file.
-    package var seed: UInt64 { LogFormat.seed(historyID: historyID, fileNumber: fileNumber) }
 
     package func encoded() -> ByteBuffer {
         var buffer = ByteBuffer(capacity: LogFormat.headerSize)

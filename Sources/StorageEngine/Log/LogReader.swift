@@ -1,4 +1,5 @@
-/// Reads the frames of one log file from front to back, and believes nothing unverified.
+/// Reads the frames of one file, of the log or a manifest, from front to back, and believes nothing
+/// unverified.
 ///
 /// A frame that is cut short, has a wrong check or hash, or does not follow the frame before it
 /// ends the reading: ``next(_:)`` returns `false` and ``stop`` says why; whether that is the end, a
@@ -18,8 +19,7 @@ package final class LogReader {
     }
 
     private let file: StoreFile
-    private let header: LogFileHeader
-    private let seed: UInt64
+    private let stream: FrameStream
     private let limit: UInt64
     private var input: FileInput
     private var decoder = FrameDecoder()
@@ -42,20 +42,19 @@ package final class LogReader {
     /// file.
     package init(
         file: StoreFile,
-        header: LogFileHeader,
+        frames stream: FrameStream,
         limit: UInt64,
         from start: UInt64? = nil
     ) {
         self.file = file
-        self.header = header
+        self.stream = stream
         self.limit = limit
-        seed = header.seed
         input = FileInput(file: file, limit: limit)
         offset = start ?? UInt64(LogFormat.headerSize)
         isResuming = start != nil
-        lastSequence = header.predecessor.lastSequence
-        logHash = header.initialHash
-        lastStamp = header.baseStamp
+        lastSequence = stream.baseSequence
+        logHash = stream.initialHash
+        lastStamp = stream.baseStamp
     }
 
     /// Reads the next frame and calls a closure with each of its records.
@@ -92,6 +91,35 @@ package final class LogReader {
         return true
     }
 
+    /// Once reading has ended: the offset of the last byte behind ``offset`` that is not zero.
+    package func lastNonZero() throws(EngineError) -> UInt64? {
+        try input.lastNonZero(from: offset, to: limit)
+    }
+
+    /// Once reading has ended: the first frame header behind ``offset`` and up to `last` which says
+    /// that the file was synced beyond ``offset``, so that what is missing there was lost.
+    package func firstProofOfMore(
+        through last: UInt64
+    ) throws(EngineError) -> (offset: UInt64, header: FrameHeader)? {
+        var place = offset
+        while place <= last {
+            let bytes = try input.bytes(at: place, upTo: FrameHeader.encodedSizeMax)
+            var headerSize = 0
+            if let header = FrameHeader(
+                decoding: bytes,
+                at: place,
+                of: stream,
+                headerSize: &headerSize
+            ),
+                header.syncedThrough > offset
+            {
+                return (place, header)
+            }
+            place += UInt64(LogFormat.alignment)
+        }
+        return nil
+    }
+
     private enum HeaderResult {
         case success((header: FrameHeader, headerSize: Int))
         case failure(Stop)
@@ -105,8 +133,7 @@ package final class LogReader {
             let header = FrameHeader(
                 decoding: bytes,
                 at: offset,
-                seed: seed,
-                base: self.header.predecessor.lastSequence,
+                of: stream,
                 headerSize: &headerSize
             )
         else { return .failure(.badHeader) }
@@ -139,7 +166,7 @@ package final class LogReader {
             records = try decoder.records(
                 header,
                 payload: payload,
-                baseStamp: self.header.baseStamp
+                baseStamp: stream.baseStamp
             )
             while let record = try records.next() {
                 let digest = LogHash.digest(record.operations)
@@ -169,7 +196,7 @@ package final class LogReader {
     }
 
     private func error(_ failure: DecodingFailure) -> EngineError {
-        let message = "reading a frame of the log: \(failure.reason)"
+        let message = "reading a frame: \(failure.reason)"
         switch failure {
         case .malformed: return .corruption(message, file: file.name, offset: offset)
         case .unsupported:

@@ -1,17 +1,17 @@
 /// The file that frames are appended to.
 ///
-/// Thread safety: `file` and `header` are constant; `length` belongs to the append role.
+/// Thread safety: `file`, `header` and `frames` are constant; `length` belongs to the append role.
 final class ActiveLogFile: @unchecked Sendable {
     let file: StoreFile
     let header: LogFileHeader
-    let seed: UInt64
+    let frames: FrameStream
     /// Logical length: where the next frame goes.
     fileprivate(set) var length = UInt64(LogFormat.headerSize)
 
     init(file: StoreFile, header: LogFileHeader) {
         self.file = file
         self.header = header
-        seed = header.seed
+        frames = header.frames
     }
 }
 
@@ -45,7 +45,7 @@ final class LogWriter {
 
     private(set) var current: ActiveLogFile?
     /// The end of the finished files, before ``current``.
-    private var end: LogEnd
+    private(set) var end: LogEnd
     /// The last record in the log, and the hash with it.
     private(set) var lastSequence: UInt64
     private(set) var logHash: UInt64
@@ -109,8 +109,7 @@ final class LogWriter {
 
     private func place(in active: ActiveLogFile, syncedThrough: UInt64) -> FrameEncoder.Place {
         FrameEncoder.Place(
-            header: active.header,
-            seed: active.seed,
+            stream: active.frames,
             offset: active.length,
             syncedThrough: max(syncedThrough, UInt64(LogFormat.headerSize))
         )

@@ -19,6 +19,7 @@ internal import Synchronization
 //     there before; what came later is newer than what they may see.
 // (3) Leaves never move. The versions of a key are a list, the newest first.
 // (4) Memory is taken from arenas and freed with the index.
+//     Range tombstones are kept beside the tree, see `IndexRanges`.
 // (5) Nothing recurses; keys are compared as unsigned bytes, a prefix before its extensions.
 
 /// Keys in order, each with its versions by sequence.
@@ -40,10 +41,15 @@ package final class MemoryIndex: @unchecked Sendable {
 
     /// What a lookup found.
     package struct Found {
-        /// The newest version at or below the sequence asked for.
+        /// The newest version at or below the sequence asked for; `nil` when a range tombstone of
+        /// the index hides it.
         package let version: IndexVersion?
-        /// Whether the key has newer versions. A writer may then have unlinked what was right for
-        /// the sequence, unless that is registered or still the visible one after the lookup.
+        /// The sequence of the newest range tombstone at or below that sequence that covers the
+        /// key, 0 for none; it hides older versions elsewhere.
+        package let rangeTombstone: UInt64
+        /// Whether the key has newer versions, or newer range tombstones cover it. A writer may
+        /// then have unlinked what was right for the sequence, unless that is registered or still
+        /// the visible one after the lookup.
         package let sawNewer: Bool
     }
 
@@ -57,6 +63,8 @@ package final class MemoryIndex: @unchecked Sendable {
     private let keys = Atomic<Int>(0)
     private let versions = Atomic<Int>(0)
     private let unlinked = Atomic<Int>(0)
+    private let ranges = IndexRanges()
+    private let lastVersion = Atomic<UInt64>(0)
 
     package init() {
         root = .allocate(byteCount: 8, alignment: 8)
@@ -66,14 +74,21 @@ package final class MemoryIndex: @unchecked Sendable {
     deinit { root.deallocate() }
 
     /// Bytes taken from the system.
-    package var byteCount: Int { nodes.byteCount + entries.byteCount }
+    package var byteCount: Int { nodes.byteCount + entries.byteCount + ranges.byteCount }
     /// Bytes in use, those of ``unlinkedBytes`` included.
-    package var usedBytes: Int { nodes.usedBytes + entries.usedBytes }
+    package var usedBytes: Int { nodes.usedBytes + entries.usedBytes + ranges.byteCount }
+    /// Whether neither a key nor a range tombstone was put in.
+    var isEmpty: Bool { keyCount == 0 && rangeTombstones.isEmpty }
     var keyCount: Int { keys.load(ordering: .relaxed) }
     /// Versions that lookups can still find.
     var versionCount: Int { versions.load(ordering: .relaxed) }
     /// Bytes of versions that no reader can see any more; they are freed with the index.
     var unlinkedBytes: Int { unlinked.load(ordering: .relaxed) }
+    /// The greatest sequence of a version: a newer range tombstone hides all in its range.
+    package var lastVersionSequence: UInt64 { lastVersion.load(ordering: .acquiring) }
+    /// The range tombstones, with all that a reader needs who registered or loaded his sequence
+    /// before. Loading them takes no lock.
+    package var rangeTombstones: RangeTombstones { ranges.current }
 
     @inline(__always)
     var rootReference: IndexReference {
@@ -85,8 +100,18 @@ package final class MemoryIndex: @unchecked Sendable {
     /// Finds the newest version of a key at or below a sequence.
     package func find(_ key: UnsafeRawBufferPointer, at sequence: UInt64) -> Found {
         // One load of the newest version answers both: a writer may replace it in between.
-        guard let newest = leaf(key)?.newest else { return Found(version: nil, sawNewer: false) }
-        return Found(version: newest.at(sequence), sawNewer: newest.sequence > sequence)
+        let newest = leaf(key)?.newest
+        let version = newest?.at(sequence)
+        let sawNewer = newest.map { $0.sequence > sequence } ?? false
+        guard let cover = ranges.cover(of: key, at: sequence) else {
+            return Found(version: version, rangeTombstone: 0, sawNewer: sawNewer)
+        }
+        let isHidden = version.map { $0.sequence < cover.sequence } ?? true
+        return Found(
+            version: isHidden ? nil : version,
+            rangeTombstone: cover.sequence,
+            sawNewer: sawNewer || cover.sawNewer
+        )
     }
 
     /// The leaf of a key.
@@ -132,6 +157,7 @@ package final class MemoryIndex: @unchecked Sendable {
         retention: Retention
     ) -> Bool {
         precondition(key.count <= IndexNode.branchMax && flags & IndexVersion.first == 0)
+        if sequence > lastVersionSequence { lastVersion.store(sequence, ordering: .releasing) }
         guard let place = search(key) else {
             let leaf = makeLeaf(key, value, flags, sequence)
             setReference(IndexReference(leaf), at: root)
@@ -153,6 +179,11 @@ package final class MemoryIndex: @unchecked Sendable {
             split(leaf, at: place)
         }
         return true
+    }
+
+    /// Hides what is older than a sequence in a range.
+    package func insert(_ tombstone: RangeTombstone, retention: Retention) {
+        ranges.insert(tombstone, retention)
     }
 
     private func add(_ count: Int, to counter: borrowing Atomic<Int>) {

@@ -63,6 +63,9 @@ struct MergeCursor: ~Copyable {
         elect(forward: false)
     }
 
+    /// Stands behind everything.
+    mutating func seekToNothing() { leader = nil }
+
     mutating func next() throws(EngineError) {
         guard let first = leader, let entry = sources[first].entry else { return }
         // Should a source fail, the cursor stands on nothing.

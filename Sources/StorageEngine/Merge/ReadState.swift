@@ -143,6 +143,7 @@ final class ReadState: @unchecked Sendable {
             let latest = found.sawNewer ? visibleSequence : sequence
             guard latest != sequence else {
                 if let version = found.version { return .found(Segment.Found(version)) }
+                if found.rangeTombstone > 0 { return .absent }
                 return try view.findBehindActive(key, at: sequence, access)
             }
             // A writer has published since we looked, so it may have unlinked what was visible
@@ -162,9 +163,11 @@ final class ReadState: @unchecked Sendable {
         do throws(EngineError) {
             let lookup = view._withUnsafeGuaranteedRef { view in
                 Result { () throws(EngineError) in
-                    if let version = view.active.find(key, at: sequence).version {
+                    let found = view.active.find(key, at: sequence)
+                    if let version = found.version {
                         return Segment.Lookup.found(Segment.Found(version))
                     }
+                    if found.rangeTombstone > 0 { return .absent }
                     return try view.findBehindActive(key, at: sequence, access)
                 }
             }

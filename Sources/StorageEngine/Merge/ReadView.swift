@@ -21,15 +21,34 @@ final class ReadView: Sendable {
     var isReplaced: Bool { replaced.load(ordering: .relaxed) }
     func noteReplaced() { replaced.store(true, ordering: .relaxed) }
 
+    /// All range tombstones, those of the active index as they are now.
+    var rangeTombstones: RangeTombstones {
+        let sets = ([active] + sealed).map(\.rangeTombstones) + [version.rangeTombstones]
+        let filled = sets.filter { !$0.isEmpty }
+        return filled.count == 1 ? filled[0] : RangeTombstones(merging: filled)
+    }
+
+    /// The greatest sequence of a version, as far as it is known without looking: a newer range
+    /// tombstone hides all in its range.
+    var lastVersionSequence: UInt64 {
+        var last = version.maxSequence
+        for index in [active] + sealed { last = max(last, index.lastVersionSequence) }
+        return last
+    }
+
     /// Finds the newest version of a key at or below a sequence behind the active index.
+    ///
+    /// What is older than a range tombstone lies in the same index as that or behind it: a lookup
+    /// that meets one ends.
     func findBehindActive(
         _ key: UnsafeRawBufferPointer,
         at sequence: UInt64,
         _ access: Segment.Access
     ) throws(EngineError) -> Segment.Lookup {
         for index in sealed {
-            guard let version = index.find(key, at: sequence).version else { continue }
-            return .found(Segment.Found(version))
+            let found = index.find(key, at: sequence)
+            if let version = found.version { return .found(Segment.Found(version)) }
+            if found.rangeTombstone > 0 { return .absent }
         }
         return try version.find(key, at: sequence, access)
     }

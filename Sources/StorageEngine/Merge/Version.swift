@@ -8,7 +8,18 @@
 package final class Version: Sendable {
     package let levels: [[Segment]]
 
-    package init(levels: [[Segment]]) { self.levels = levels }
+    /// The range tombstones of all segments.
+    let rangeTombstones: RangeTombstones
+    /// The greatest sequence of an entry or range tombstone.
+    let maxSequence: UInt64
+
+    package init(levels: [[Segment]]) {
+        self.levels = levels
+        let segments = levels.joined()
+        let sets = segments.map(\.rangeTombstones).filter { !$0.isEmpty }
+        rangeTombstones = sets.isEmpty ? .none : RangeTombstones(merging: sets)
+        maxSequence = segments.map(\.info.maxSequence).max() ?? 0
+    }
 
     package static let empty = Version(levels: [])
 
@@ -16,8 +27,20 @@ package final class Version: Sendable {
     package var segments: [Segment] { levels.flatMap { $0 } }
     package var isEmpty: Bool { levels.allSatisfy(\.isEmpty) }
 
-    /// Finds the newest version of a key at or below a sequence.
+    /// Finds the newest version of a key at or below a sequence, unless a range tombstone hides it.
     func find(
+        _ key: UnsafeRawBufferPointer,
+        at sequence: UInt64,
+        _ access: Segment.Access
+    ) throws(EngineError) -> Segment.Lookup {
+        let lookup = try findPoint(key, at: sequence, access)
+        guard !rangeTombstones.isEmpty, case .found(let found) = lookup,
+            found.sequence < rangeTombstones.newest(covering: key, at: sequence)
+        else { return lookup }
+        return .absent
+    }
+
+    private func findPoint(
         _ key: UnsafeRawBufferPointer,
         at sequence: UInt64,
         _ access: Segment.Access

@@ -4,7 +4,8 @@
 //    header, or a bad one with nothing behind it, marks a file that was made ahead; only the last
 //    may be one.
 // 2. A finished file, one with a successor or named by the store's floor, must be good up to its
-//    recorded length; anything else is corruption. What lies behind that length is not read.
+//    recorded length; anything else is corruption. What lies behind that length is not read. When
+//    segments hold all of its records it is not read at all.
 // 3. The last file is read up to its first bad frame, at offset o. It is corruption if any frame
 //    behind o says that the file was synced beyond o. Otherwise what lies behind o is a torn tail:
 //    never promised `.disk`, never replayed. A seal proves no more than another frame: it goes to
@@ -22,8 +23,20 @@ package struct RecoveredLog: Sendable {
     package var end = LogEnd.start
     /// The epoch table, the newest entry last.
     package var epochs: [EpochEntry] = []
+    /// The ends of the files that were read, ascending.
+    package var finishedEnds: [LogEnd] = []
     package var lastStamp: UInt64 = 0
     package var report = RecoveryReport()
+}
+
+/// What the manifest knows of the log.
+struct LogStart: Sendable {
+    /// The end of the last file that is not needed any more; files up to it are left out.
+    var end = LogEnd.start
+    /// Records up to there are in segments, and are not handed out.
+    var flushedSequence: UInt64 = 0
+    /// The epoch table as far as it is known.
+    var epochs: [EpochEntry] = []
 }
 
 /// What a recovery read and did.
@@ -43,12 +56,23 @@ struct LogRecovery {
     typealias Apply = (RecordHead, UnsafeRawBufferPointer) throws(EngineError) -> Void
 
     let directory: StoreDirectory
+    let markFile: StoreMarkFile
+    /// The store's mark before anything was repaired.
     let mark: StoreMark
+    private let start: LogStart
     private var log = RecoveredLog()
 
-    init(directory: StoreDirectory, mark: StoreMark) {
+    /// - Parameters:
+    ///   - directory: The store's directory.
+    ///   - markFile: What the store is, and how much of the log is proven.
+    ///   - start: What the manifest knows of the log.
+    init(directory: StoreDirectory, markFile: StoreMarkFile, start: LogStart = LogStart()) {
+        self.start = start
         self.directory = directory
-        self.mark = mark
+        self.markFile = markFile
+        mark = markFile.mark
+        log.end = start.end
+        log.epochs = start.epochs
     }
 
     /// A log file that has a header.
@@ -69,7 +93,9 @@ struct LogRecovery {
             let successor = index + 1 < found.files.count ? found.files[index + 1].header : nil
             let expected = successor?.predecessor ?? finishedEnd(of: file)
             if let expected {
-                try readFinished(file, expected: expected, apply)
+                let stamp = successor?.baseStamp ?? mark.lastStamp
+                try readFinished(file, expected: expected, stamp: stamp, apply)
+                log.finishedEnds.append(log.end)
             } else {
                 openTail = try readLast(file, apply)
             }
@@ -77,6 +103,13 @@ struct LogRecovery {
         }
         try checkFloor()
         if repair { try settle(openTail, unused: found.unused) }
+        guard log.end.lastSequence >= start.flushedSequence else {
+            throw EngineError(
+                .logGap,
+                "opening the log: it ends at sequence \(log.end.lastSequence), segments hold "
+                    + "what was written up to \(start.flushedSequence)"
+            )
+        }
         return log
     }
 
@@ -105,7 +138,7 @@ struct LogRecovery {
     /// Opens the log files in order and tells used from unused ones.
     private func findFiles() throws(EngineError) -> Found {
         var found = Found()
-        for number in try directory.list().logNumbers {
+        for number in try directory.list().logNumbers where number > start.end.fileNumber {
             let file = try directory.open(.log(number), for: .read)
             guard let used = try open(file, number: number) else {
                 found.unused.append(number)
@@ -153,7 +186,8 @@ struct LogRecovery {
     /// Checks that a file is the one that follows what was read.
     private func checkChain(_ file: LogFile) throws(EngineError) {
         let predecessor = file.header.predecessor
-        guard predecessor.fileNumber == log.end.fileNumber,
+        let isFirst = log.report.files == 0 && start.end.fileNumber > 0
+        guard predecessor.fileNumber == log.end.fileNumber, !isFirst || predecessor == start.end,
             predecessor.fileNumber == 0 || predecessor.fileNumber + 1 == file.header.fileNumber
         else {
             throw EngineError(
@@ -174,9 +208,11 @@ struct LogRecovery {
 
     // MARK: - Reading
 
+    /// Reads a finished file, whose last stamp is at most `stamp`.
     private mutating func readFinished(
         _ file: LogFile,
         expected: LogEnd,
+        stamp: UInt64,
         _ apply: Apply
     ) throws(EngineError) {
         guard expected.length <= file.size else {
@@ -186,7 +222,13 @@ struct LogRecovery {
                 offset: file.size
             )
         }
-        let reader = LogReader(file: file.file, header: file.header, limit: expected.length)
+        guard expected.lastSequence > start.flushedSequence else {
+            // Segments hold all of it.
+            log.end = expected
+            log.lastStamp = max(log.lastStamp, stamp)
+            return
+        }
+        let reader = LogReader(file: file.file, frames: file.header.frames, limit: expected.length)
         while try read(reader, apply) {}
         let end = LogEnd(
             fileNumber: file.header.fileNumber,
@@ -221,7 +263,7 @@ struct LogRecovery {
     }
 
     private mutating func readLast(_ file: LogFile, _ apply: Apply) throws(EngineError) -> Tail {
-        let reader = LogReader(file: file.file, header: file.header, limit: file.size)
+        let reader = LogReader(file: file.file, frames: file.header.frames, limit: file.size)
         var restarts: [UInt64] = []
         while try read(reader, apply) {
             if reader.frame?.flags.contains(.restart) == true {
@@ -231,9 +273,8 @@ struct LogRecovery {
         let restart =
             restarts.last { $0 < reader.syncedThrough } ?? UInt64(LogFormat.headerSize)
         var tornEnd: UInt64?
-        var input = FileInput(file: file.file, limit: file.size)
-        if let last = try input.lastNonZero(from: reader.offset, to: file.size) {
-            try checkTorn(file, reader, &input, through: last)
+        if let last = try reader.lastNonZero() {
+            try checkTorn(file, reader, through: last)
             tornEnd = last + 1
             log.report.tornBytes += last + 1 - reader.offset
         }
@@ -254,10 +295,11 @@ struct LogRecovery {
     }
 
     private mutating func read(_ reader: LogReader, _ apply: Apply) throws(EngineError) -> Bool {
+        let flushed = start.flushedSequence
         var count: UInt64 = 0
         let isGood = try reader.next { head, operations throws(EngineError) in
             count += 1
-            try apply(head, operations)
+            if head.sequence > flushed { try apply(head, operations) }
         }
         log.report.records += count
         return isGood
@@ -267,7 +309,6 @@ struct LogRecovery {
     private func checkTorn(
         _ file: LogFile,
         _ reader: LogReader,
-        _ input: inout FileInput,
         through last: UInt64
     ) throws(EngineError) {
         guard reader.stop != .sealed else {
@@ -277,28 +318,14 @@ struct LogRecovery {
                 offset: last
             )
         }
-        var offset = reader.offset
-        while offset <= last {
-            let bytes = try input.bytes(at: offset, upTo: FrameHeader.encodedSizeMax)
-            var headerSize = 0
-            if let frame = FrameHeader(
-                decoding: bytes,
-                at: offset,
-                seed: file.header.seed,
-                base: file.header.predecessor.lastSequence,
-                headerSize: &headerSize
-            ),
-                frame.syncedThrough > reader.offset
-            {
-                throw .corruption(
-                    "opening the log: \(reader.stop?.rawValue ?? ""), but a frame at \(offset) "
-                        + "proves that it was synced; the records after sequence "
-                        + "\(reader.lastSequence) up to \(frame.lastSequence) are at risk",
-                    file: file.file.name,
-                    offset: reader.offset
-                )
-            }
-            offset += UInt64(LogFormat.alignment)
+        if let proof = try reader.firstProofOfMore(through: last) {
+            throw .corruption(
+                "opening the log: \(reader.stop?.rawValue ?? ""), but a frame at \(proof.offset) "
+                    + "proves that it was synced; the records after sequence "
+                    + "\(reader.lastSequence) up to \(proof.header.lastSequence) are at risk",
+                file: file.file.name,
+                offset: reader.offset
+            )
         }
     }
 
@@ -326,9 +353,12 @@ struct LogRecovery {
         log.end = try TailRewriter(directory: directory, mark: mark, tail: tail).run(
             &log.report.rewrittenRecords
         )
-        var settled = mark
-        settled.floor = log.end
-        try directory.durableReplace(.store, with: settled.encoded())
+        let (end, lastStamp) = (log.end, log.lastStamp)
+        log.finishedEnds.append(end)
+        try markFile.update { mark in
+            mark.floor = end
+            mark.lastStamp = lastStamp
+        }
         let length = log.end.fileNumber == number ? log.end.length : tail.proven
         try directory.open(.log(number), for: .readWrite).truncate(to: length)
     }

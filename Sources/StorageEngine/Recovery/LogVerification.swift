@@ -8,6 +8,8 @@ public struct VerificationReport: Sendable, Hashable {
     public internal(set) var frameBytes: UInt64 = 0
     /// The epoch of the last log file; `nil` when nothing was ever written.
     public internal(set) var epoch: Epoch?
+    /// Segments that were read and are good, the versions in them, and their bytes.
+    public internal(set) var segments = 0, segmentEntries: UInt64 = 0, segmentBytes: UInt64 = 0
 }
 
 /// Reads the log files of a store that is open, and checks all that can be checked.
@@ -15,13 +17,15 @@ struct LogVerification {
     let directory: StoreDirectory
     let historyID: UniqueID
 
-    /// Reads all files; `liveEnd` is what has been appended to the one that is being written.
+    /// Reads all files behind an obsolete one; `liveEnd` is what has been appended to the one that
+    /// is being written.
     func run(
-        liveEnd: (fileNumber: UInt64, length: UInt64)?
+        liveEnd: (fileNumber: UInt64, length: UInt64)?,
+        behind obsolete: UInt64 = 0
     ) throws(EngineError) -> VerificationReport {
         var report = VerificationReport()
         var files: [(file: StoreFile, header: LogFileHeader)] = []
-        for number in try directory.list().logNumbers {
+        for number in try directory.list().logNumbers where number > obsolete {
             if let liveEnd, number > liveEnd.fileNumber { break }
             let file = try directory.open(.log(number), for: .read)
             guard let header = try header(of: file, number: number) else { break }
@@ -70,7 +74,7 @@ struct LogVerification {
     ) throws(EngineError) {
         let size = try file.size()
         let length = successor?.predecessor.length ?? limit
-        let reader = LogReader(file: file, header: header, limit: min(length ?? size, size))
+        let reader = LogReader(file: file, frames: header.frames, limit: min(length ?? size, size))
         var records: UInt64 = 0
         while try reader.next({ _, operations throws(EngineError) in
             records += 1

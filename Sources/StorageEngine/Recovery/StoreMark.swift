@@ -1,18 +1,23 @@
 // The file STORE: what makes a directory a store. It is replaced as a whole, durably.
 //
 //   STORE := 0   magic              8 bytes, "SESTORE\n"                 (numbers little-endian)
-//            8   formatVersion      u32, 1
-//            12  size               u32, 104
+//            8   formatVersion      u32, 2
+//            12  size               u32, 120
 //            16  requiredFeatures   u64, an unknown bit refuses the store, untouched
 //            24  ignorableFeatures  u64
 //            32  historyID          16 bytes
 //            48  memberID           16 bytes
 //            64  floor              {fileNumber u64, length u64, lastSequence u64, logHash u64}
-//            96  checksum           u64, XXH3-64 of bytes 0..<96
+//            96  manifest           u64, the number of the manifest file; 0: there is none yet
+//            104 lastStamp          u64, no stamp in the log up to the floor is above it
+//            112 checksum           u64, XXH3-64 of bytes 0..<112
 //
 // floor: the log up to there was synced when STORE was written, by a clean close or by a recovery.
 // The file that it names is finished: whatever lies behind the length is not part of the log, and
 // anything missing before it is corruption, not a torn tail. fileNumber 0: nothing was proven yet.
+//
+// manifest: the one manifest file that counts; others are leftovers. It was synced, with its name,
+// before STORE named it.
 //
 // `FormatGoldenTests` pins these bytes.
 
@@ -20,15 +25,25 @@ package struct StoreMark: Hashable, Sendable {
     package let historyID: UniqueID
     package let memberID: UniqueID
     package var floor: LogEnd
+    package var manifest: UInt64
+    package var lastStamp: UInt64
 
-    package static let encodedSize = 104
+    package static let encodedSize = 120
     private static let magic: UInt64 = 0x0a45_524f_5453_4553  // "SESTORE\n"
-    private static let version: UInt32 = 1
+    private static let version: UInt32 = 2
 
-    package init(historyID: UniqueID, memberID: UniqueID, floor: LogEnd) {
+    package init(
+        historyID: UniqueID,
+        memberID: UniqueID,
+        floor: LogEnd = .start,
+        manifest: UInt64 = 0,
+        lastStamp: UInt64 = 0
+    ) {
         self.historyID = historyID
         self.memberID = memberID
         self.floor = floor
+        self.manifest = manifest
+        self.lastStamp = lastStamp
     }
 
     package func encoded() -> ByteBuffer {
@@ -41,6 +56,8 @@ package struct StoreMark: Hashable, Sendable {
         buffer.append(historyID)
         buffer.append(memberID)
         floor.encode(into: &buffer)
+        buffer.append(manifest)
+        buffer.append(lastStamp)
         buffer.append(Checksum.xxh3(buffer.bytes))
         return buffer
     }
@@ -77,12 +94,19 @@ package struct StoreMark: Hashable, Sendable {
         }
         _ = reader.uint64()
         guard let history = reader.uniqueID(), let member = reader.uniqueID(),
-            let floor = LogEnd(&reader),
+            let floor = LogEnd(&reader), let manifest = reader.uint64(),
+            let lastStamp = reader.uint64(),
             Checksum.xxh3(UnsafeRawBufferPointer(rebasing: bytes[..<reader.offset]))
                 == reader.uint64()
         else {
-            throw .corruption("reading the store's mark: wrong checksum", file: file, offset: 96)
+            throw .corruption("reading the store's mark: wrong checksum", file: file, offset: 112)
         }
-        self.init(historyID: history, memberID: member, floor: floor)
+        self.init(
+            historyID: history,
+            memberID: member,
+            floor: floor,
+            manifest: manifest,
+            lastStamp: lastStamp
+        )
     }
 }

@@ -17,7 +17,7 @@ struct TailRewriter {
         var progress = Progress()
         let reader = LogReader(
             file: tail.file.file,
-            header: tail.file.header,
+            frames: tail.file.header.frames,
             limit: tail.end.length,
             from: tail.restart == UInt64(LogFormat.headerSize) ? nil : tail.restart
         )
@@ -70,8 +70,7 @@ struct TailRewriter {
         )
         var encoder = FrameEncoder()
         var place = FrameEncoder.Place(
-            header: header,
-            seed: header.seed,
+            stream: header.frames,
             offset: UInt64(LogFormat.headerSize),
             syncedThrough: UInt64(LogFormat.headerSize)
         )

@@ -12,6 +12,8 @@ package final class Segment: Sendable {
     private let indexHandle: BlockHandle
     private let filterHandle: BlockHandle?
     private let rangesHandle: BlockHandle?
+    /// The range tombstones, which are few, and kept in memory.
+    package let rangeTombstones: RangeTombstones
 
     /// How far a read may go for a block.
     package enum Access: Sendable {
@@ -53,7 +55,31 @@ package final class Segment: Sendable {
         seed = SegmentFormat.seed(historyID: historyID, fileNumber: info.number)
         indexHandle = index
         filterHandle = footer.handle(of: .filter)
-        rangesHandle = footer.handle(of: .ranges)
+        let ranges = footer.handle(of: .ranges)
+        rangesHandle = ranges
+        if let ranges {
+            rangeTombstones = try Self.readRanges(ranges, file, seed)
+        } else {
+            rangeTombstones = .none
+        }
+    }
+
+    private static func readRanges(
+        _ handle: BlockHandle,
+        _ file: StoreFile,
+        _ seed: UInt64
+    ) throws(EngineError) -> RangeTombstones {
+        let memory = try read(handle, .ranges, file, seed)
+        defer { memory.deallocate() }
+        do throws(DecodingFailure) {
+            return try RangesBlock.decode(UnsafeRawBufferPointer(memory))
+        } catch {
+            throw .corruption(
+                "reading a segment: \(error.reason)",
+                file: file.name,
+                offset: handle.offset
+            )
+        }
     }
 
     /// Reads the footer of a file.
@@ -147,6 +173,15 @@ package final class Segment: Sendable {
         _ handle: BlockHandle,
         _ kind: BlockKind
     ) throws(EngineError) -> UnsafeMutableRawBufferPointer {
+        try Self.read(handle, kind, file, seed)
+    }
+
+    private static func read(
+        _ handle: BlockHandle,
+        _ kind: BlockKind,
+        _ file: StoreFile,
+        _ seed: UInt64
+    ) throws(EngineError) -> UnsafeMutableRawBufferPointer {
         let stored = UnsafeMutableRawBufferPointer.allocate(byteCount: handle.size, alignment: 16)
         defer { stored.deallocate() }
         let count = try file.read(into: stored, at: handle.offset)
@@ -172,6 +207,17 @@ package final class Segment: Sendable {
 
     // MARK: - Lookup
 
+    /// About how many bytes of the file hold the keys of a range.
+    package func approximateSize(of range: KeyRange) throws(EngineError) -> UInt64 {
+        guard let index = try index(.any), index.count > 0 else { return 0 }
+        let start = range.lower.withUnsafeBytes { index.block(for: $0) }
+        let end = range.upper.map { $0.withUnsafeBytes { index.block(for: $0) } } ?? index.count
+        let last = min(end, index.count - 1)
+        guard start <= last else { return 0 }
+        let handle = index.handle(last)
+        return handle.offset + UInt64(handle.size) - index.handle(start).offset
+    }
+
     /// A version that a lookup found; its value is valid as long as ``owner``, or, when that is
     /// `nil`, as the index that holds it.
     struct Found {
@@ -191,7 +237,7 @@ package final class Segment: Sendable {
     /// Whether a key lies between the segment's least and greatest.
     func spans(_ key: UnsafeRawBufferPointer) -> Bool {
         info.smallest.withUnsafeBytes { !key.precedes($0) }
-            && info.largest.withUnsafeBytes { !$0.precedes(key) }
+            && !info.ends(before: key)
     }
 
     /// Finds the newest version of a key at or below a sequence; `hash` is the key's XXH3-64.
@@ -270,6 +316,7 @@ extension Segment {
             try cursor.next()
         }
         counted.largest = Array(last.bytes)
+        counted.note(rangeTombstones)
         guard counted == info, try plain.properties() == SegmentProperties(info) else {
             throw malformed("properties", at: info.size)
         }

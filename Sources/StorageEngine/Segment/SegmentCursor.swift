@@ -40,10 +40,8 @@ package struct SegmentCursor: ~Copyable {
     // MARK: - Forward
 
     package mutating func seekToFirst() throws(EngineError) {
-        guard try openSegment(0) else { return }
-        guard try openBlock(0) else { return }
-        entries.seekToFirst()
-        try check()
+        number = -1
+        try nextSegment()
     }
 
     /// Moves to the first entry at or behind a key's version at a sequence.
@@ -85,18 +83,19 @@ package struct SegmentCursor: ~Copyable {
     }
 
     private mutating func nextSegment() throws(EngineError) {
-        guard try openSegment(number + 1), try openBlock(0) else { return }
-        entries.seekToFirst()
-        try check()
+        // A segment may have range tombstones alone.
+        while try openSegment(number + 1) {
+            guard try openBlock(0) else { continue }
+            entries.seekToFirst()
+            return try check()
+        }
     }
 
     // MARK: - Back
 
     package mutating func seekToLast() throws(EngineError) {
-        guard try openSegment(segments.count - 1), let index else { return }
-        guard try openBlock(index.count - 1) else { return }
-        entries.seekToLast()
-        try check()
+        number = segments.count
+        try previousSegment()
     }
 
     /// Moves to the last entry before all versions of a key.
@@ -115,15 +114,17 @@ package struct SegmentCursor: ~Copyable {
     }
 
     private mutating func previousBlock() throws(EngineError) {
-        if blockNumber > 0 {
-            guard try openBlock(blockNumber - 1) else { return }
-        } else {
-            guard number > 0, try openSegment(number - 1), let index,
-                try openBlock(index.count - 1)
-            else { return }
-        }
+        guard blockNumber > 0, try openBlock(blockNumber - 1) else { return try previousSegment() }
         entries.seekToLast()
         try check()
+    }
+
+    private mutating func previousSegment() throws(EngineError) {
+        while try openSegment(number - 1), let index {
+            guard index.count > 0, try openBlock(index.count - 1) else { continue }
+            entries.seekToLast()
+            return try check()
+        }
     }
 
     // MARK: - Blocks
@@ -133,7 +134,10 @@ package struct SegmentCursor: ~Copyable {
         failure = nil
         repeatsKey = false
         entries.open(nil)
-        guard segments.indices.contains(newNumber) else { return false }
+        guard segments.indices.contains(newNumber) else {
+            index = nil
+            return false
+        }
         if number != newNumber || index == nil {
             number = newNumber
             index = nil
@@ -178,8 +182,7 @@ extension [Segment] {
         var high = count
         while low < high {
             let middle = (low + high) / 2
-            let isBefore = self[middle].info.largest.withUnsafeBytes { $0.precedes(key) }
-            if isBefore { low = middle + 1 } else { high = middle }
+            if self[middle].info.ends(before: key) { low = middle + 1 } else { high = middle }
         }
         return low
     }

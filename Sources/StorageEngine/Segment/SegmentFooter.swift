@@ -119,6 +119,7 @@ struct SegmentProperties: Hashable, Sendable {
         case rawBytes = 12
         case smallest = 14
         case largest = 16
+        case excludesLargest = 18
     }
 
     /// Number, size and checksum are the footer's.
@@ -134,6 +135,7 @@ struct SegmentProperties: Hashable, Sendable {
             switch tag {
             case .smallest: append(info.smallest, to: &buffer)
             case .largest: append(info.largest, to: &buffer)
+            case .excludesLargest: append([info.excludesLargest ? 1 : 0], to: &buffer)
             default:
                 buffer.append(varint: 8)
                 buffer.append(info[keyPath: Self.number(tag)])
@@ -153,7 +155,7 @@ struct SegmentProperties: Hashable, Sendable {
         case .rangeTombstoneCount: \.rangeTombstoneCount
         case .minSequence: \.minSequence
         case .maxSequence: \.maxSequence
-        case .rawBytes, .smallest, .largest: \.rawBytes
+        case .rawBytes, .smallest, .largest, .excludesLargest: \.rawBytes
         }
     }
 
@@ -173,6 +175,9 @@ struct SegmentProperties: Hashable, Sendable {
             switch known {
             case .smallest: info.smallest = Array(bytes)
             case .largest: info.largest = Array(bytes)
+            case .excludesLargest:
+                guard size == 1, bytes[0] <= 1 else { throw .malformed("property \(tag)") }
+                info.excludesLargest = bytes[0] == 1
             default:
                 var value = ByteReader(bytes)
                 guard size == 8, let number = value.uint64() else {
@@ -184,5 +189,48 @@ struct SegmentProperties: Hashable, Sendable {
         guard Tag.allCases.allSatisfy({ seen.contains($0.rawValue) }) else {
             throw .malformed("a property is missing")
         }
+    }
+}
+
+/// The range tombstones of a segment.
+enum RangesBlock {
+    static func encode(_ ranges: RangeTombstones, into buffer: inout ByteBuffer) {
+        for fragment in ranges.fragments {
+            buffer.append(varint: UInt64(fragment.lower.count))
+            fragment.lower.withUnsafeBytes { buffer.append($0) }
+            buffer.append(varint: fragment.upper.map { UInt64($0.count) + 1 } ?? 0)
+            fragment.upper?.withUnsafeBytes { buffer.append($0) }
+            buffer.append(varint: UInt64(fragment.sequences.count))
+            for sequence in fragment.sequences { buffer.append(varint: sequence) }
+        }
+    }
+
+    /// Decodes a payload that may be hostile.
+    static func decode(
+        _ payload: UnsafeRawBufferPointer
+    ) throws(DecodingFailure) -> RangeTombstones {
+        var reader = ByteReader(payload)
+        var fragments: [RangeFragment] = []
+        while reader.remaining > 0 {
+            guard let lowerSize = reader.size(max: Limits.keySize),
+                let lower = reader.bytes(lowerSize),
+                let upperSize = reader.size(max: Limits.keySize + 1),
+                let upper = upperSize == 0 ? lower : reader.bytes(upperSize - 1),
+                let count = reader.size(max: reader.remaining)
+            else { throw .malformed("range tombstones") }
+            var sequences: [UInt64] = []
+            for _ in 0..<count {
+                guard let sequence = reader.varint() else { throw .malformed("range tombstones") }
+                sequences.append(sequence)
+            }
+            fragments.append(
+                RangeFragment(
+                    lower: Array(lower),
+                    upper: upperSize == 0 ? nil : Array(upper),
+                    sequences: sequences
+                )
+            )
+        }
+        return try RangeTombstones(fragments: fragments)
     }
 }

@@ -14,7 +14,8 @@
 //   entry      := shared:varint suffixSize:varint valueSize:varint flags:u8 sequence:varint
 //                 suffix value
 //   filter     := line* lineCount:u32 probeCount:u32         line: 64 bytes
-//   ranges     := see `RangeTombstones`
+//   ranges     := { lowerSize:varint lower upperSize+1:varint upper
+//                   count:varint sequence:varint* }*         upperSize+1 = 0: no end
 //   index      := { shared:varint suffixSize:varint blockSize:varint suffix }*
 //   properties := (tag:varint size:varint byte*)*
 //
@@ -38,6 +39,8 @@
 //     before the next block's first one, or equal to it where a key's versions go on there. Data
 //     blocks lie one behind the other from offset 0, so that their sizes say where they are.
 // (5) The filter has the XXH3-64 of every key; `SegmentFilter` says how.
+//     Range tombstones are cut into fragments that do not overlap, in order, each with its
+//     sequences, the newest first.
 // (6) A section is a block by its place. A reader refuses a required section it does not know, and
 //     skips another. Properties with even tags are required, as those of records in the log.
 // (7) The footer and the manifest repeat identity, size and checksum: a file in another's place, or

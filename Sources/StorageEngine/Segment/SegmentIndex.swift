@@ -71,7 +71,8 @@ final class SegmentIndex: Block, @unchecked Sendable {
         func key(_ index: Int) -> UnsafeRawBufferPointer {
             keys[in: Int(ends[index]), Int(ends[index + 1] - ends[index])]
         }
-        let shared = key(0).commonCount(key(ends.count - 2))
+        // A segment may have range tombstones alone.
+        let shared = ends.count > 1 ? key(0).commonCount(key(ends.count - 2)) : 0
         heads = (0..<ends.count - 1).map { Self.head(key($0), from: shared) }
         self.keys = keys
         sharedSize = shared
@@ -91,6 +92,7 @@ final class SegmentIndex: Block, @unchecked Sendable {
 
     /// The first block that may hold a key, or what comes behind it; ``count`` when none does.
     func block(for key: UnsafeRawBufferPointer) -> Int {
+        guard count > 0 else { return 0 }
         let first = self.key(0)
         let common = first[in: 0, sharedSize].commonCount(key)
         guard common == sharedSize else {
@@ -149,7 +151,7 @@ final class SegmentIndex: Block, @unchecked Sendable {
                 keyOffsets.append(UInt32(keys.count))
                 lastStart = start
             }
-            guard offset == dataEnd, offsets.count > 1 else { return nil }
+            guard offset == dataEnd else { return nil }
         }
 
         /// A hostile payload cannot make separators of more than this from what they share.

@@ -10,6 +10,8 @@ package struct SegmentInfo: Hashable, Sendable {
     /// The least and the greatest key, those of range tombstones included.
     package var smallest: [UInt8] = []
     package var largest: [UInt8] = []
+    /// Whether ``largest`` is the end of a range tombstone, and so lies behind the segment.
+    package var excludesLargest = false
     /// The bounds of the sequences of all entries.
     package var minSequence: UInt64 = 0
     package var maxSequence: UInt64 = 0
@@ -22,6 +24,44 @@ package struct SegmentInfo: Hashable, Sendable {
     package var rawBytes: UInt64 = 0
 
     package init(number: UInt64) { self.number = number }
+
+    /// Whether the segment ends before a key.
+    package func ends(before key: UnsafeRawBufferPointer) -> Bool {
+        largest.withUnsafeBytes { largest in
+            excludesLargest ? !key.precedes(largest) : largest.precedes(key)
+        }
+    }
+
+    /// Whether a key of the segment may lie in a range.
+    package func touches(_ range: KeyRange) -> Bool {
+        let isBehind = range.upper.map { !smallest.lexicographicallyPrecedes($0) } ?? false
+        return !isBehind && !range.lower.withUnsafeBytes { ends(before: $0) }
+    }
+
+    /// Whether the segment ends before another one begins.
+    package func ends(before other: SegmentInfo) -> Bool {
+        other.smallest.withUnsafeBytes { ends(before: $0) }
+    }
+
+    /// Counts range tombstones, and widens the bounds to hold them.
+    mutating func note(_ ranges: RangeTombstones) {
+        let fragments = ranges.fragments
+        guard let first = fragments.first, let last = fragments.last else { return }
+        if entryCount == 0 || first.lower.lexicographicallyPrecedes(smallest) {
+            smallest = first.lower
+        }
+        // Keys without end: no key is behind the greatest there can be.
+        let end = last.upper ?? [UInt8](repeating: 0xff, count: Limits.keySize)
+        if entryCount == 0 || largest.lexicographicallyPrecedes(end) {
+            largest = end
+            excludesLargest = last.upper != nil
+        }
+        for fragment in fragments {
+            rangeTombstoneCount += UInt64(fragment.sequences.count)
+            minSequence = min(minSequence, fragment.sequences.last ?? .max)
+            maxSequence = max(maxSequence, fragment.sequences.first ?? 0)
+        }
+    }
 
     /// Counts an entry.
     mutating func note(_ entry: SegmentEntry) {

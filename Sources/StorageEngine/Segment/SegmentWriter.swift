@@ -82,16 +82,24 @@ package struct SegmentWriter: ~Copyable {
     /// Writes what is left, index and footer too; the file is still to be synced.
     ///
     /// - Returns: What the manifest is to say of the segment.
-    package consuming func finish() throws(EngineError) -> SegmentInfo {
-        precondition(info.entryCount > 0, "a segment is not empty")
+    package consuming func finish(
+        _ ranges: RangeTombstones = .none
+    ) throws(EngineError) -> SegmentInfo {
+        precondition(info.entryCount > 0 || !ranges.isEmpty, "a segment is not empty")
         if !block.isEmpty { try finishBlock() }
-        info.largest = Array(pendingKey.bytes)
+        if info.entryCount > 0 { info.largest = Array(pendingKey.bytes) }
+        info.note(ranges)
         if let size = pendingSize {
             index.add(last: pendingKey.bytes, next: nil, blockSize: size)
         }
         var payload = ByteBuffer(capacity: 4096)
         filter.finish(&payload)
         try add(payload, .filter, isRequired: false)
+        if !ranges.isEmpty {
+            payload.removeAll()
+            RangesBlock.encode(ranges, into: &payload)
+            try add(payload, .ranges, isRequired: true)
+        }
         payload.removeAll()
         index.finish(&payload)
         try add(payload, .index, isRequired: true)

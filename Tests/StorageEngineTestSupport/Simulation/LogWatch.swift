@@ -14,6 +14,9 @@ struct LogWatch {
     private let directory: String
     private let view: SimulatedView
     private var files: [UInt64: File] = [:]
+    /// The first log file that was there, and up to where segments hold what was before it.
+    private var first: UInt64 = 1
+    private var flushed: UInt64 = 0
 
     init(directory: String, _ view: SimulatedView) {
         self.directory = directory
@@ -26,7 +29,11 @@ struct LogWatch {
         let numbers = names.compactMap { name -> UInt64? in
             if case .log(let number) = FileName(parsing: name) { number } else { nil }
         }
-        var last: UInt64 = 0
+        if let lowest = numbers.min(), lowest > first {
+            first = lowest
+            flushed = flushedSequence(history)
+        }
+        var last = flushed
         files = files.filter { numbers.contains($0.key) }
         for number in numbers.sorted() {
             var file = files[number] ?? File()
@@ -35,9 +42,29 @@ struct LogWatch {
             guard let header = file.header else { continue }
             // A file that does not go on from where the log ends is not reached by recovery.
             guard header.predecessor.lastSequence <= last else { break }
-            last = max(header.predecessor.lastSequence, file.lastSequence)
+            last = max(last, header.predecessor.lastSequence, file.lastSequence)
         }
         return last
+    }
+
+    /// Up to where the manifest says that segments hold everything; 0 when it cannot be read.
+    private func flushedSequence(_ history: borrowing SimulatedHistory) -> UInt64 {
+        let image = history.crashed(view == .durable ? .none : .all)
+        do {
+            let directory = try StoreDirectory.open(path: directory, in: image)
+            let bytes = try directory.open(.store, for: .read).read(
+                count: StoreMark.encodedSize,
+                at: 0
+            )
+            let mark = try bytes.withUnsafeBytes { try StoreMark(decoding: $0) }
+            return try ManifestReader.read(
+                directory: directory,
+                number: mark.manifest,
+                historyID: mark.historyID
+            ).flushed.sequence
+        } catch {
+            return 0
+        }
     }
 
     private func read(_ file: inout File, _ number: UInt64, _ history: borrowing SimulatedHistory) {
@@ -70,8 +97,7 @@ struct LogWatch {
             FrameHeader(
                 decoding: $0,
                 at: offset,
-                seed: header.seed,
-                base: header.predecessor.lastSequence,
+                of: header.frames,
                 headerSize: &headerSize
             )
         }

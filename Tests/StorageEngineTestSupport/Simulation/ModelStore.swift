@@ -2,14 +2,26 @@ package import StorageEngine
 
 /// What a store must hold, kept the simplest way: every batch by its sequence.
 package struct ModelStore: Sendable {
-    /// One change of a batch; `nil` removes the key.
-    package struct Change: Sendable, Hashable {
-        package let key: [UInt8]
-        package let value: [UInt8]?
+    /// One change of a batch.
+    package enum Change: Sendable, Hashable {
+        case put(key: [UInt8], value: [UInt8])
+        case delete(key: [UInt8])
+        case deleteRange(KeyRange)
 
-        package init(key: [UInt8], value: [UInt8]?) {
-            self.key = key
-            self.value = value
+        package func apply(to map: inout [[UInt8]: [UInt8]]) {
+            switch self {
+            case .put(let key, let value): map[key] = value
+            case .delete(let key): map[key] = nil
+            case .deleteRange(let range): map = map.filter { !range.contains($0.key) }
+            }
+        }
+
+        package func apply(to batch: inout WriteBatch) throws(EngineError) {
+            switch self {
+            case .put(let key, let value): try batch.put(value, for: key)
+            case .delete(let key): try batch.delete(key)
+            case .deleteRange(let range): try batch.deleteRange(range)
+            }
         }
     }
 
@@ -38,7 +50,7 @@ package struct ModelStore: Sendable {
         var map: [[UInt8]: [UInt8]] = [:]
         for batch in batches {
             guard batch.sequence <= sequence else { break }
-            for change in batch.changes { map[change.key] = change.value }
+            for change in batch.changes { change.apply(to: &map) }
         }
         return map.sorted { $0.key.lexicographicallyPrecedes($1.key) }
             .map { (key: $0.key, value: $0.value) }
@@ -110,7 +122,7 @@ extension ModelStore {
 }
 
 extension Span where Element == UInt8 {
-    func equals(_ bytes: [UInt8]) -> Bool {
+    package func equals(_ bytes: [UInt8]) -> Bool {
         guard count == bytes.count else { return false }
         for index in indices where self[index] != bytes[index] { return false }
         return true

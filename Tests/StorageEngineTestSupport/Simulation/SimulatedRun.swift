@@ -11,6 +11,10 @@ package final class SimulatedRun {
         package var positions = 0
         package var images = 0
         package var snapshots = 0
+        /// Flushes, compactions, and segments that became part of the next level as they were.
+        package var flushes = 0
+        package var compactions = 0
+        package var moves = 0
 
         package init() {}
 
@@ -22,6 +26,9 @@ package final class SimulatedRun {
             left.positions += right.positions
             left.images += right.images
             left.snapshots += right.snapshots
+            left.flushes += right.flushes
+            left.compactions += right.compactions
+            left.moves += right.moves
         }
     }
 
@@ -108,13 +115,7 @@ package final class SimulatedRun {
         let changes = workload.changes(using: &generator)
         var batch = WriteBatch()
         do throws(EngineError) {
-            for change in changes {
-                if let value = change.value {
-                    try batch.put(value, for: change.key)
-                } else {
-                    try batch.delete(change.key)
-                }
-            }
+            for change in changes { try change.apply(to: &batch) }
         } catch {
             preconditionFailure("the workload keeps the limits: \(error)")
         }
@@ -167,6 +168,9 @@ package final class SimulatedRun {
 
     func finish(_ unit: EngineStepper.Unit) throws {
         stepper.finish(unit)
+        if unit.name == "flushIndex" { counts.flushes += 1 }
+        if unit.name == "compact" { counts.compactions += 1 }
+        if unit.name == "move" { counts.moves += 1 }
         units.removeAll { $0 === unit }
         try settle()
     }
@@ -203,6 +207,8 @@ package final class SimulatedRun {
             for actor in EngineStepper.Actor.allCases {
                 if let unit = stepper.take(actor) { units.append(unit) }
             }
+            // Writers may be slowed down until some time.
+            if units.isEmpty { clock.advance(by: 1_000_000) }
         }
     }
 

@@ -9,6 +9,7 @@ package struct Workload: Sendable {
     let keyShape: Int
     let valueSizeMax: Int
     let batchSizeMax: Int
+    let rangeDeletePercent: Int
     /// How often each ack point is chosen: memory, wal, disk.
     let ackWeights: [Int]
     /// The most writes that wait, and units that are in flight.
@@ -19,12 +20,21 @@ package struct Workload: Sendable {
         options.logFileSize = [16_384, 20_000, 40_000].randomElement(using: &generator) ?? 16_384
         options.memoryWindow = [4096, 6000, 20_000].randomElement(using: &generator) ?? 4096
         options.logger = Logger(label: "simulation") { _ in SwiftLogNoOpLogHandler() }
+        // Often so small that flushes and compactions happen all the time.
+        options.writeBufferSize =
+            [16_384, 16_384, 40_000, 1 << 20].randomElement(using: &generator) ?? 16_384
+        options.cacheSize = [0, 20_000, 1 << 20].randomElement(using: &generator) ?? 0
+        options.compaction.level0Count = Int.random(in: 1...4, using: &generator)
+        options.compaction.levelBaseSize = .random(in: 4000...40_000, using: &generator)
+        options.compaction.levelMultiplier = .random(in: 2...10, using: &generator)
+        options.compaction.segmentSize = .random(in: 2000...20_000, using: &generator)
         self.options = options
         profile = Bool.random(using: &generator) ? .strict : .ext4
         keyCount = [3, 20, 200].randomElement(using: &generator) ?? 20
         keyShape = Int.random(in: 0..<3, using: &generator)
         valueSizeMax = [8, 100, 1500].randomElement(using: &generator) ?? 100
         batchSizeMax = [1, 4, 20].randomElement(using: &generator) ?? 4
+        rangeDeletePercent = [0, 2, 20].randomElement(using: &generator) ?? 2
         ackWeights = (0..<3).map { _ in Int.random(in: 0...4, using: &generator) }
         writesInFlight = Int.random(in: 1...8, using: &generator)
     }
@@ -44,10 +54,28 @@ package struct Workload: Sendable {
         let count = Int.random(in: 1...batchSizeMax, using: &generator)
         return (0..<count).map { _ in
             let key = key(using: &generator)
-            guard Int.random(in: 0..<5, using: &generator) > 0 else {
-                return ModelStore.Change(key: key, value: nil)
+            switch Int.random(in: 0..<100, using: &generator) {
+            case 0..<20: return .delete(key: key)
+            case 20..<20 + rangeDeletePercent:
+                return .deleteRange(range(from: key, using: &generator))
+            default: return .put(key: key, value: value(using: &generator))
             }
-            return ModelStore.Change(key: key, value: value(using: &generator))
+        }
+    }
+
+    /// A range that is not empty: its batch would have no sequence otherwise.
+    private func range(
+        from key: [UInt8],
+        using generator: inout SeededGenerator
+    ) -> KeyRange {
+        switch Int.random(in: 0..<10, using: &generator) {
+        case 0: return KeyRange(from: key)
+        case 1: return KeyRange(prefix: key)
+        default:
+            let other = self.key(using: &generator)
+            let isOrdered = key.lexicographicallyPrecedes(other)
+            let range = KeyRange(from: isOrdered ? key : other, to: isOrdered ? other : key)
+            return range.isEmpty ? KeyRange(from: key, to: key + [0]) : range
         }
     }
 

@@ -10,6 +10,8 @@ import Testing
         (.log(1), "0000000001.log"), (.log(9_999_999_999), "9999999999.log"),
         (.log(10_000_000_000), "10000000000.log"), (.log(.max), "18446744073709551615.log"),
         (.temporaryLog(42), "0000000042.log.tmp"),
+        (.manifest(1), "0000000001.manifest"), (.manifest(.max), "18446744073709551615.manifest"),
+        (.segment(7), "0000000007.segment"), (.segment(10_000_000_000), "10000000000.segment"),
     ]
 
     @Test(arguments: golden)
@@ -24,6 +26,8 @@ import Testing
         "0000000001", "0000000001.", "0000000001.log.", "0000000001.LOG", "0000000001.log.tmp.tmp",
         "000000000a.log", " 0000000001.log", "0000000001.log ", "0000000001.log\0", ".log",
         "٠٠٠٠٠٠٠٠٠١.log", "store", "STORE.TMP", "STORE/", "LOCK.tmp", "quarantine.tmp",
+        "1.manifest", "0000000001.manifest.tmp", "0000000000.segment", "0000000001.segment.tmp",
+        "0000000001.SEGMENT", "manifest", ".segment",
     ])
     func onlyTheCanonicalSpellingParses(spelling: String) {
         #expect(FileName(parsing: spelling) == nil)
@@ -38,8 +42,16 @@ import Testing
     }
 
     @Test func namesOrderByKindAndNumber() {
-        let names: [FileName] = [.temporaryLog(1), .log(10_000_000_000), .log(2), .lock, .store]
+        let names: [FileName] = [
+            .segment(2), .manifest(3), .temporaryLog(1), .log(10_000_000_000), .segment(1), .log(2),
+            .lock, .store,
+        ]
 
-        #expect(names.sorted() == [.store, .lock, .log(2), .log(10_000_000_000), .temporaryLog(1)])
+        #expect(
+            names.sorted() == [
+                .store, .lock, .log(2), .log(10_000_000_000), .temporaryLog(1), .manifest(3),
+                .segment(1), .segment(2),
+            ]
+        )
     }
 }

@@ -20,6 +20,22 @@ import Testing
         #expect(bytes.hex == "0100036b6579" + "0576616c7565" + "020004676f6e65" + "0100" + "0000")
     }
 
+    @Test func rangeDeletes() throws {
+        var batch = WriteBatch()
+        try batch.put("1", for: "b")
+        try batch.deleteRange(KeyRange(from: Array("a".utf8), to: Array("bcd".utf8)))
+        try batch.deleteRange(KeyRange(from: Array("x".utf8)))
+        try batch.deleteRange(.all)
+        try batch.delete("c")
+
+        let bytes = batch.withOperations { Array($0) }
+
+        // kind, keyspace, key size, key, upper size + 1, upper; 0 for no bound. The put went away.
+        #expect(
+            bytes.hex == "03000161" + "04626364" + "03000178" + "00" + "03000000" + "02000163"
+        )
+    }
+
     @Test func recordHeads() {
         let data = RecordHead(
             kind: .data,
@@ -122,22 +138,24 @@ import Testing
         let mark = StoreMark(
             historyID: historyID,
             memberID: memberID,
-            floor: LogEnd(fileNumber: 6, length: 4200, lastSequence: 99, logHash: 0x5a5a)
+            floor: LogEnd(fileNumber: 6, length: 4200, lastSequence: 99, logHash: 0x5a5a),
+            manifest: 0x0b0c,
+            lastStamp: 0x0d0e
         )
 
         let encoded = mark.encoded()
         let bytes = Array(encoded.bytes)
 
-        #expect(bytes.count == 104)
+        #expect(bytes.count == 120)
         #expect(bytes[0..<8].elementsEqual("SESTORE\n".utf8))
         #expect(
-            bytes[8..<32].hex == "01000000" + "68000000" + "0000000000000000" + "0000000000000000"
+            bytes[8..<32].hex == "02000000" + "78000000" + "0000000000000000" + "0000000000000000"
         )
         #expect(bytes[32..<64].hex == Self.identities)
         #expect(
-            bytes[64..<96].hex
+            bytes[64..<112].hex
                 == "0600000000000000" + "6810000000000000" + "6300000000000000"
-                + "5a5a000000000000"
+                + "5a5a000000000000" + "0c0b000000000000" + "0e0d000000000000"
         )
         let decoded = try bytes.span.withUnsafeBytes { bytes throws(EngineError) in
             try StoreMark(decoding: bytes)
@@ -155,8 +173,7 @@ import Testing
         )
         var encoder = FrameEncoder()
         var place = FrameEncoder.Place(
-            header: header,
-            seed: header.seed,
+            stream: header.frames,
             offset: 4096,
             syncedThrough: 4096
         )
@@ -192,8 +209,7 @@ import Testing
             FrameHeader(
                 decoding: $0,
                 at: 4096,
-                seed: header.seed,
-                base: 0,
+                of: header.frames,
                 headerSize: &size
             )
         }

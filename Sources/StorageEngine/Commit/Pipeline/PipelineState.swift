@@ -65,6 +65,19 @@ final class PipelineState {
     var isMakingAhead = false
     var aheadRetryTime: UInt64 = 0
     var finished: [FinishedLogFile] = []
+    /// The ends of finished files that the manifest may still need, ascending.
+    var finishedEnds: [LogEnd] = []
+
+    /// What maintenance asks of writers, and why it cannot keep up until somebody helps.
+    var backpressure = Backpressure()
+    var stallFailure: EngineError?
+    /// No group is taken before this time; 0 for now.
+    var commitTime: UInt64 = 0
+    /// How long groups were made to wait, in all.
+    var stalledNanoseconds: UInt64 = 0
+    /// Whether the active index is to be sealed although it is not full.
+    var isSealWanted = false
+
     /// What failed, and has not worked since.
     var warnings: Set<String> = []
 

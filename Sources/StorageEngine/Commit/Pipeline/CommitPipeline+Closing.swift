@@ -2,7 +2,7 @@
 
 extension CommitPipeline {
     /// Why a new write is refused, `nil` when it is not.
-    var refusal: EngineError? { state.phase == .open ? state.poison : .closed }
+    var refusal: EngineError? { state.phase == .open ? state.poison ?? stallRefusal : .closed }
 
     /// Why waiting makes no sense, `nil` when it does.
     var waitRefusal: EngineError? {
@@ -13,8 +13,8 @@ extension CommitPipeline {
     /// Lets those inside end, writes the buffer out, seals and syncs; afterwards everything is
     /// refused.
     ///
-    /// - Returns: Where the log ends, `nil` when nothing was written, or somebody else closed it.
-    func close() throws(EngineError) -> LogEnd? {
+    /// - Returns: Where the log ends; `nil` when somebody else closed it.
+    func close() throws(EngineError) -> ClosedLog? {
         lock.acquire()
         guard state.phase == .open else {
             while state.phase != .closed { closeCondition.wait(lock) }
@@ -38,11 +38,19 @@ extension CommitPipeline {
         do throws(EngineError) {
             let end = try finishLog(rest)
             finishClosing(failure: nil)
-            return end
+            return ClosedLog(end: end, lastStamp: sequencer.lastStamp, mark: flushMark)
         } catch {
             finishClosing(failure: error)
             throw error
         }
+    }
+
+    /// Where a closed log ends.
+    struct ClosedLog {
+        /// `nil` when nothing was written since the store was opened.
+        let end: LogEnd?
+        let lastStamp: UInt64
+        let mark: FlushMark
     }
 
     /// What is left to do when nobody is inside any more.

@@ -61,6 +61,22 @@ extension CommitPipeline {
             preconditionFailure("a batch encodes to operations: \(error.reason)")
         }
         readState.publish(sequencer.lastSequence)
+        maintenance.noteCommit(flushMark)
+    }
+
+    /// Where the history ends.
+    var flushMark: FlushMark {
+        FlushMark(
+            epoch: sequencer.epoch,
+            sequence: sequencer.lastSequence,
+            logHash: sequencer.logHash
+        )
+    }
+
+    /// Seals the active index, unless it is empty.
+    func seal() -> Completion {
+        if !readState.active.isEmpty { maintenance.seal(flushMark) }
+        return .success
     }
 
     /// Fails a group whose append failed; its `.memory` writes go on without one when there is
@@ -111,10 +127,19 @@ extension MemoryIndex {
     ) throws(DecodingFailure) {
         var reader = OperationReader(operations)
         while let operation = try reader.next() {
+            let flags: UInt8
+            switch operation.kind {
+            case .put: flags = 0
+            case .delete: flags = Self.tombstone
+            case .rangeDelete:
+                let tombstone = RangeTombstone(KeyRange(operation), sequence: sequence)
+                insert(tombstone, retention: retention)
+                continue
+            }
             let isNew = insert(
                 key: operation.key,
                 value: operation.value,
-                flags: operation.kind == .delete ? Self.tombstone : 0,
+                flags: flags,
                 sequence: sequence,
                 retention: retention
             )

@@ -108,7 +108,11 @@ extension CommitPipeline {
         let condition = ticket.condition ?? Condition()
         ticket.condition = condition
         ticket.isBlocked = true
-        condition.wait(lock)
+        if state.commitTime > 0, !state.isCommitTaken {
+            condition.wait(lock, until: state.commitTime)
+        } else {
+            condition.wait(lock)
+        }
         ticket.isBlocked = false
     }
 

@@ -20,7 +20,9 @@ extension CommitPipeline {
 
     /// Takes the next group of writes, `nil` when none can be sequenced now.
     func takeCommit() -> Work? {
-        guard !state.isCommitTaken, !state.queue.isEmpty, state.poison == nil else { return nil }
+        guard !state.isCommitTaken, !state.queue.isEmpty, state.poison == nil, mayCommit else {
+            return nil
+        }
         let room = max(0, limits.memoryWindow - state.bufferedSize)
         return state.canAppend ? takeAny(room: room) : takeMemoryOnly(room: room)
     }
@@ -110,6 +112,9 @@ extension CommitPipeline {
         case .rotate(_, let next): finishRotation(completion, next: next)
         case .makeAhead: finishAhead(completion)
         case .marker: finishMarker()
+        case .seal:
+            state.isCommitTaken = false
+            state.isSealWanted = false
         case .trim: if case .failed(let error) = completion { warn("trimming a log file", error) }
         }
         dispatch()
@@ -126,6 +131,7 @@ extension CommitPipeline {
         } else {
             noteBuffered()
         }
+        slowDown(group.reduce(0) { $0 + $1.size })
         for ticket in group { settle(ticket) }
         group.removeAll(keepingCapacity: true)
     }
@@ -181,7 +187,7 @@ extension CommitPipeline {
     private func finish(_ target: SyncTarget, _ completion: Completion) {
         state.isSyncTaken = false
         guard case .success = completion else { return }
-        state.syncedSequence = max(state.syncedSequence, target.sequence)
+        noteSynced(through: target.sequence)
         guard state.file === target.file else { return }
         state.syncedLength = max(state.syncedLength, target.length)
         let isAllSynced = state.syncedSequence == state.appendedSequence
@@ -208,7 +214,8 @@ extension CommitPipeline {
         state.file = writer.current
         state.appendedLength = writer.current?.length ?? 0
         state.syncedLength = state.appendedLength
-        state.syncedSequence = max(state.syncedSequence, state.appendedSequence)
+        state.finishedEnds.append(writer.end)
+        noteSynced(through: state.appendedSequence)
         state.unsyncedSince = nil
         state.unmarkedSince = nil
     }
@@ -251,7 +258,7 @@ extension CommitPipeline {
         )
     }
 
-    private func settle(_ ticket: Ticket) {
+    func settle(_ ticket: Ticket) {
         ticket.isDone = true
         if ticket.isBlocked { ticket.condition?.signal() }
         ticket.continuation?.resume()
@@ -274,12 +281,7 @@ extension CommitPipeline {
 
     private func failAll(_ poison: EngineError) {
         let error = Self.indeterminate(poison)
-        let tickets = state.queue
-        state.queue.removeAll()
-        for ticket in tickets {
-            ticket.outcome = .failed(poison)
-            settle(ticket)
-        }
+        failQueue(poison)
         for waiter in state.waiters where waiter.failure == nil { waiter.failure = error }
     }
 

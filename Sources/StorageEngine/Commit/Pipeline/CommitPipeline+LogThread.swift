@@ -52,6 +52,9 @@ extension CommitPipeline {
         if let since = state.unsyncedSince {
             time = min(time, since + limits.syncInterval)
         }
+        if state.commitTime > 0, state.queue.contains(where: { $0.continuation != nil }) {
+            time = min(time, state.commitTime)
+        }
         guard state.phase == .open else { return time }
         if let since = state.unmarkedSince { time = min(time, since + Self.markerDelay) }
         if state.file != nil, state.ahead == nil, !state.isMakingAhead {
@@ -67,7 +70,8 @@ extension CommitPipeline {
             return true
         }
         if state.rotation != .none { return true }
-        if !state.isCommitTaken, state.canAppend,
+        if state.isSealWanted, !state.isCommitTaken, maintenance.canSeal { return true }
+        if !state.isCommitTaken, state.canAppend, mayCommit,
             state.queue.contains(where: { $0.continuation != nil })
         {
             return true
@@ -86,12 +90,20 @@ extension CommitPipeline {
     /// Takes what the log thread should do now, `nil` for nothing.
     func takeLogThreadWork(now: UInt64) -> Work? {
         guard state.poison == nil, state.phase != .closed else { return nil }
+        if let work = takeSeal() { return work }
         if let work = takeQueued() ?? takeDueFlush(now: now) ?? takeRotation() { return work }
         if let work = takeDueSync(now: now) { return work }
         // Closing does the rest itself.
         guard state.phase == .open else { return nil }
         if let finished = state.finished.popLast() { return .trim(finished) }
         return takeAhead(now: now) ?? takeMarker(now: now)
+    }
+
+    /// Takes the sealing of the active index, when that was asked for and another may wait.
+    private func takeSeal() -> Work? {
+        guard state.isSealWanted, !state.isCommitTaken, maintenance.canSeal else { return nil }
+        state.isCommitTaken = true
+        return .seal
     }
 
     private func takeQueued() -> Work? {

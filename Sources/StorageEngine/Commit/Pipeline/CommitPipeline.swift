@@ -1,4 +1,5 @@
 internal import Logging
+internal import Synchronization
 
 // The commit pipeline: from encoded batches to acknowledged writes.
 //
@@ -45,6 +46,7 @@ final class CommitPipeline: @unchecked Sendable {
     let limits: Limits
     let logger: Logger
     let readState: ReadState
+    let maintenance: Maintenance
     let metrics = MetricsRecorder()
 
     // The commit role.
@@ -68,21 +70,28 @@ final class CommitPipeline: @unchecked Sendable {
     // The lock.
     let state: PipelineState
 
+    /// The last sequence that a sync covers; written under the lock.
+    let synced: Atomic<UInt64>
+
     init(
         environment: Environment,
         limits: Limits,
         logger: Logger,
-        readState: ReadState,
+        maintenance: Maintenance,
         writer: LogWriter,
         recovered: RecoveredLog
     ) {
         self.environment = environment
         self.limits = limits
         self.logger = logger
-        self.readState = readState
+        self.maintenance = maintenance
+        readState = maintenance.readState
         self.writer = writer
         sequencer = Sequencer(recovered: recovered)
         state = PipelineState(lastSequence: recovered.end.lastSequence)
+        state.finishedEnds = recovered.finishedEnds
+        synced = Atomic(recovered.end.lastSequence)
+        maintenance.log = self
     }
 
     var now: UInt64 { environment.time.monotonicNanoseconds }
@@ -97,6 +106,8 @@ final class CommitPipeline: @unchecked Sendable {
         case rotate(AppendContext, next: StoreFile)
         case makeAhead(number: UInt64)
         case marker(AppendContext)
+        /// Seals the active index, whatever it holds.
+        case seal
         case trim(FinishedLogFile)
     }
 
@@ -149,6 +160,7 @@ final class CommitPipeline: @unchecked Sendable {
             attemptAppend { () throws(AppendFailure) in
                 try writer.appendMarker(syncedThrough: context.syncedThrough)
             }
+        case .seal: seal()
         case .trim(let file): trim(file)
         }
     }

@@ -1,0 +1,89 @@
+internal import Synchronization
+
+// What flushes and compactions ask of writers, and what they need to know of the log.
+
+extension CommitPipeline: LogProgress {
+    var syncedSequence: UInt64 { synced.load(ordering: .sequentiallyConsistent) }
+
+    func requestSync() {
+        lock.with {
+            state.isSyncRequested = true
+            wakeLogThreadIfNeeded()
+        }
+    }
+
+    var failure: EngineError? { lock.with { waitRefusal } }
+
+    var epochs: [EpochEntry] { lock.with { state.epochs } }
+
+    func obsoleteEnd(through sequence: UInt64) -> LogEnd? {
+        lock.with {
+            // The newest one stays: a log without any file would not know its last stamp.
+            let obsolete = state.finishedEnds.dropLast().last { $0.lastSequence <= sequence }
+            guard let obsolete else { return nil }
+            state.finishedEnds.removeAll { $0.fileNumber < obsolete.fileNumber }
+            return obsolete
+        }
+    }
+
+    func apply(_ backpressure: Backpressure, failure: EngineError?) {
+        lock.with {
+            state.backpressure = backpressure
+            state.stallFailure = failure
+            if !backpressure.isHolding, backpressure.load == 0 { state.commitTime = 0 }
+            if let refusal = stallRefusal, state.phase == .open { failQueue(refusal) }
+            dispatch()
+        }
+    }
+
+    // MARK: - Under the lock
+
+    /// Why writes are refused rather than held; `nil` when they are not.
+    var stallRefusal: EngineError? {
+        guard state.backpressure.isHolding, let failure = state.stallFailure else { return nil }
+        return EngineError(
+            failure.code == .noSpace ? .noSpace : .io,
+            "writes are refused until the memory index can be flushed: \(failure.message)",
+            file: failure.file,
+            offset: failure.offset,
+            errno: failure.errno
+        )
+    }
+
+    /// Whether a group may be taken now.
+    var mayCommit: Bool {
+        // Those who are inside when the engine closes are let through.
+        guard state.phase == .open else { return true }
+        if state.backpressure.isHolding { return false }
+        if state.commitTime == 0 { return true }
+        guard now >= state.commitTime else { return false }
+        state.commitTime = 0
+        return true
+    }
+
+    /// Makes the next group wait for what this one wrote.
+    func slowDown(_ bytes: Int) {
+        guard state.backpressure.load > 0 else { return }
+        let delay = state.backpressure.delay(bytes: bytes)
+        guard delay > 0 else { return }
+        state.commitTime = now + delay
+        state.stalledNanoseconds += delay
+    }
+
+    /// Notes that a sync covers everything up to a sequence.
+    func noteSynced(through sequence: UInt64) {
+        state.syncedSequence = max(state.syncedSequence, sequence)
+        synced.store(state.syncedSequence, ordering: .sequentiallyConsistent)
+        maintenance.noteSynced()
+    }
+
+    /// Refuses the writes that wait to be sequenced.
+    func failQueue(_ error: EngineError) {
+        let tickets = state.queue
+        state.queue.removeAll()
+        for ticket in tickets {
+            ticket.outcome = .failed(error)
+            settle(ticket)
+        }
+    }
+}

@@ -1,0 +1,94 @@
+/// What the lock of ``Maintenance`` protects.
+///
+/// Thread safety: every member needs the lock.
+final class MaintenanceState {
+    enum Phase {
+        case open
+        /// No compaction starts; flushes and installs go on.
+        case closing
+        case closed
+    }
+
+    var phase = Phase.open
+    var version: Version
+
+    /// Indexes that wait to be flushed, the oldest first.
+    var sealed: [SealedIndex] = []
+    /// Whether the oldest of them is being flushed, or its segment waits for the manifest.
+    var isFlushing = false
+    /// How full the active index is, from 0 to 1.
+    var activeLoad = 0.0
+    /// The last sequence of what was flushed and installed.
+    var flushedSequence: UInt64
+
+    var running: [CompactionChoice] = []
+    /// How many holds keep compactions from starting.
+    var pauseCount = 0
+    /// Ranges that were asked to be compacted, with the level that comes next.
+    var requests: [CompactionRequest] = []
+
+    /// Changes that wait for the manifest, in order.
+    var installs: [Maintenance.Install] = []
+    var isInstalling = false
+    /// Units of work in hand.
+    var inFlight = 0
+
+    /// Files that no durable version names any more.
+    var garbage: [FileName] = []
+    /// Segments that become garbage with the first edit.
+    var unknownSegments: [FileName] = []
+    /// The last log file that became garbage.
+    var obsoleteLog: UInt64 = 0
+    var isRemoving = false
+    /// How many hold files from being removed.
+    var removalHoldCount = 0
+
+    /// Nothing of a kind is tried again before its time, after it failed.
+    var flushRetryTime: UInt64 = 0
+    var compactionRetryTime: UInt64 = 0
+    var installRetryTime: UInt64 = 0
+    var removalRetryTime: UInt64 = 0
+    /// Why flushes do not come through; `nil` when they do.
+    var flushFailure: EngineError?
+    /// Why compactions do not come through; `nil` when they do.
+    var compactionFailure: EngineError?
+
+    /// What the log was told last.
+    var backpressure = Backpressure()
+    var stallFailure: EngineError?
+    var counts = MaintenanceCounts()
+
+    init(version: Version, flushedSequence: UInt64) {
+        self.version = version
+        self.flushedSequence = flushedSequence
+    }
+
+    var infos: [[SegmentInfo]] { version.levels.map { $0.map(\.info) } }
+}
+
+/// What was done since the store was opened.
+struct MaintenanceCounts: Sendable {
+    var flushes: UInt64 = 0
+    var flushedBytes: UInt64 = 0
+    var compactions: UInt64 = 0
+    var moves: UInt64 = 0
+    var compactionReadBytes: UInt64 = 0
+    var compactionWrittenBytes: UInt64 = 0
+    var droppedEntries: UInt64 = 0
+    var failures: UInt64 = 0
+}
+
+/// A range that was asked to be compacted, level by level.
+final class CompactionRequest {
+    let range: KeyRange
+    /// The level whose segments go next, and the one where they stop.
+    var level = 0
+    let lastLevel: Int
+    var isDone = false
+    var failure: EngineError?
+
+    init(range: KeyRange, lastLevel: Int) {
+        self.range = range
+        self.lastLevel = lastLevel
+    }
+}

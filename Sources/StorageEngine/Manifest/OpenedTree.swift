@@ -1,0 +1,89 @@
+/// The segments of a store, opened as its manifest names them.
+struct OpenedTree {
+    let state: ManifestState
+    let version: Version
+    /// Above the number of every segment file that there is or was.
+    let nextSegmentNumber: UInt64
+    /// Files that the manifest says are not needed: segments that it gave a number and does not
+    /// name, and log files up to its log's start.
+    let garbage: [FileName]
+    /// Segments of numbers that the manifest does not know of: a flush or a compaction was cut
+    /// short. They are garbage once the manifest has given out their numbers.
+    let unknownSegments: [FileName]
+
+    /// Reads the manifest and opens every segment; nothing is changed.
+    ///
+    /// - Throws: ``EngineError`` with code `corruption` when a file is missing or another one,
+    ///   `unsupportedFormat` or `io`.
+    init(
+        directory: StoreDirectory,
+        mark: StoreMark,
+        cache: BlockCache
+    ) throws(EngineError) {
+        state =
+            mark.manifest == 0
+            ? ManifestState()
+            : try ManifestReader.read(
+                directory: directory,
+                number: mark.manifest,
+                historyID: mark.historyID
+            )
+        var levels: [[Segment]] = []
+        for level in state.levels {
+            var segments: [Segment] = []
+            for info in level {
+                let segment = try Self.open(info, directory, mark.historyID, cache)
+                segments.append(segment)
+            }
+            levels.append(segments)
+        }
+        version = Version(levels: levels)
+        let live = Set(version.segments.map(\.info.number))
+        var next = state.nextSegmentNumber
+        var garbage: [FileName] = []
+        var unknown: [FileName] = []
+        for name in try directory.list().known {
+            switch name {
+            case .segment(let number) where !live.contains(number):
+                if number < state.nextSegmentNumber {
+                    garbage.append(name)
+                } else {
+                    unknown.append(name)
+                }
+                next = max(next, number + 1)
+            case .log(let number) where number <= state.logStart.fileNumber:
+                garbage.append(name)
+            default: break
+            }
+        }
+        nextSegmentNumber = next
+        self.garbage = garbage
+        unknownSegments = unknown
+    }
+
+    private static func open(
+        _ info: SegmentInfo,
+        _ directory: StoreDirectory,
+        _ historyID: UniqueID,
+        _ cache: BlockCache
+    ) throws(EngineError) -> Segment {
+        let name = FileName.segment(info.number)
+        guard let file = try directory.openIfPresent(name, for: .read) else {
+            throw .corruption(
+                "opening the store: a segment that the manifest names is missing",
+                file: name.description,
+                offset: 0
+            )
+        }
+        return try Segment(info, file: file, historyID: historyID, cache: cache)
+    }
+
+    /// What recovery of the log must know.
+    var logStart: LogStart {
+        LogStart(
+            end: state.logStart,
+            flushedSequence: state.flushed.sequence,
+            epochs: state.epochs
+        )
+    }
+}
