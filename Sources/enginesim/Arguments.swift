@@ -1,16 +1,21 @@
 import Glibc
 
-/// What the command line asks for: `--seeds A..<B`, `--seconds S`, `--operations N`.
+/// What the command line asks for: `--seeds A..<B`, `--seconds S`, `--operations N`, or
+/// `--scale N --directory DIR`.
 struct Arguments {
     var seeds: Range<UInt64> = 0..<300
     var seconds: UInt64 = 240
     var operations = 400
+    /// How many puts the run on a real disk makes instead, and in which directory.
+    var scale: Int?
+    var directory: String?
 
     init(_ words: [String]) {
         var words = words.dropFirst()
         while let flag = words.popFirst() {
             guard let value = words.popFirst(), set(flag, value) else {
                 print("usage: enginesim [--seeds A..<B] [--seconds S] [--operations N]")
+                print("       enginesim --scale N --directory DIR")
                 exit(1)
             }
         }
@@ -24,6 +29,10 @@ struct Arguments {
                 first < end
             else { return false }
             seeds = first..<end
+        case "--scale":
+            guard let count = Int(value), (1...4_000_000_000).contains(count) else { return false }
+            scale = count
+        case "--directory": directory = value
         case "--seconds": return UInt64(value).map { seconds = $0 } != nil
         case "--operations": return Int(value).map { operations = $0 } != nil
         default: return false

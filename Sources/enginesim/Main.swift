@@ -10,6 +10,7 @@ import StorageEngineTestSupport
 struct Main {
     static func main() {
         let arguments = Arguments(CommandLine.arguments)
+        if let count = arguments.scale { return scale(count, arguments.directory) }
         let time = SystemTime()
         let start = time.monotonicNanoseconds
         var counts = SimulatedRun.Counts()
@@ -33,6 +34,20 @@ struct Main {
         }
         let elapsed = (time.monotonicNanoseconds - start) / 1_000_000_000
         report(counts, seeds: seeds, seconds: elapsed)
+    }
+
+    /// Runs random overwrites on a real disk.
+    private static func scale(_ count: Int, _ directory: String?) {
+        guard let directory else {
+            print("--scale needs --directory")
+            exit(1)
+        }
+        do {
+            try ScaleRun(count: count, path: directory).run()
+        } catch {
+            print("FAILED: \(error)")
+            exit(1)
+        }
     }
 
     private static func report(_ counts: SimulatedRun.Counts, seeds: Int, seconds: UInt64) {
