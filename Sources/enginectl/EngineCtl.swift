@@ -14,6 +14,7 @@ struct EngineCtl: ParsableCommand {
               enginectl --db /var/lib/store import records.tsv
               enginectl --db /var/lib/store export --prefix user: --format json
               enginectl --db /var/lib/store verify
+              enginectl --db /var/lib/store compact
 
             Only put and import make a store. get, scan, export, stats and verify change
             nothing; beside a running engine use enginedump.
@@ -24,7 +25,7 @@ struct EngineCtl: ParsableCommand {
         version: toolVersion,
         subcommands: [
             Get.self, Put.self, Delete.self, Scan.self, Export.self, Import.self, Stats.self,
-            Verify.self,
+            Verify.self, Compact.self,
         ]
     )
 

@@ -4,8 +4,8 @@ import StorageEngine
 import StorageEngineTestSupport
 
 /// Random overwrites of a store that is larger than its memory, on the real disk and with the
-/// engine's own threads: what is there in the end is compared with what the same numbers say it must
-/// be, and space, memory and write amplification are printed.
+/// engine's own threads: what is there in the end is compared with what the same numbers say it
+/// must be, and space, memory and write amplification are printed.
 struct ScaleRun {
     /// How many puts, of keys drawn from as many.
     let count: Int

@@ -123,7 +123,7 @@ struct CommandTests {
             Set(stats.keys) == [
                 "historyID", "memberID", "epoch", "lastSequence", "keys", "indexBytes", "logFiles",
                 "logBytes", "freeBytes", "frames", "records", "walBytesRaw", "walBytesStored",
-                "tornBytes", "rewrittenRecords",
+                "tornBytes", "rewrittenRecords", "segments", "segmentBytes", "levels",
             ]
         )
         #expect(stats["keys"] as? Int == 1)
@@ -141,9 +141,27 @@ struct CommandTests {
 
         #expect(tool.status == 0)
         let report = try tool.object()
-        #expect(Set(report.keys) == ["files", "frames", "records", "bytes", "tornBytes"])
+        #expect(
+            Set(report.keys) == [
+                "files", "frames", "records", "bytes", "tornBytes", "segments", "segmentEntries",
+                "segmentBytes",
+            ]
+        )
         #expect(report["files"] as? Int == 1)
         #expect(report["records"] as? Int == 2)
         #expect(report["tornBytes"] as? Int == 0)
+    }
+
+    @Test func compactMovesEverythingIntoSegmentsAndDropsWhatIsDeleted() throws {
+        _ = try ctl.imports(Data("a\t1\nb\t2\n".utf8))
+        #expect(try ctl("compact").status == 0)
+        _ = try ctl("delete", "a")
+
+        let report = try ctl("compact", "--format", "json").object()
+
+        #expect(report["segmentsBefore"] as? Int == 1)
+        #expect(report["segments"] as? Int == 1)
+        #expect(try ctl("verify", "--format", "json").object()["segmentEntries"] as? Int == 1)
+        #expect(try ctl("get", "b").text == "2")
     }
 }

@@ -27,6 +27,8 @@ public struct EngineError: Error, Sendable, Hashable, CustomStringConvertible {
         case indeterminate
         /// An earlier sync or append failed; writes are refused until the store is reopened.
         case poisoned
+        /// Flushes or compactions are behind, and the engine was told not to make writes wait.
+        case stalled
         /// The engine was opened read-only.
         case readOnly
         /// The engine is closed.

@@ -174,6 +174,7 @@ extension Maintenance {
     /// - Parameters:
     ///   - mark: Where the history ends; `nil` when nothing was written since the store was opened.
     ///   - logLength: Bytes of the log that the next open would read.
+    /// - Throws: ``EngineError`` when the manifest cannot be closed, which loses nothing either.
     func close(_ mark: FlushMark?, logLength: UInt64) throws(EngineError) {
         isCancelled.store(true, ordering: .relaxed)
         lock.acquire()

@@ -80,15 +80,3 @@ extension Engine {
         return size
     }
 }
-
-extension CommitPipeline {
-    /// Seals what is in memory up to a sequence, and waits until it is in segments.
-    func flush(through sequence: UInt64) throws(EngineError) {
-        try maintenance.waitFlushed(through: sequence) {
-            lock.with {
-                state.isSealWanted = true
-                wakeLogThreadIfNeeded()
-            }
-        }
-    }
-}

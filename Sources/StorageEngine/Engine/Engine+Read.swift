@@ -4,7 +4,7 @@ extension Engine {
     /// Never waits for a writer or a sync.
     ///
     /// - Returns: `nil` when the key is absent or deleted.
-    /// - Throws: ``EngineError`` with code `closed`.
+    /// - Throws: ``EngineError`` with code `corruption`, `io` or `closed`.
     @inlinable
     public func value<K: ByteSource & ~Copyable & ~Escapable>(
         for key: borrowing K
@@ -18,7 +18,7 @@ extension Engine {
     ///   - key: The key to look up.
     ///   - body: Gets the value, which is valid until it returns.
     /// - Returns: What the closure returns; `nil` when the key is absent or deleted.
-    /// - Throws: ``EngineError`` with code `closed`.
+    /// - Throws: ``EngineError`` with code `corruption`, `io` or `closed`.
     @inlinable
     public func withValue<K: ByteSource & ~Copyable & ~Escapable, R>(
         for key: borrowing K,
@@ -30,9 +30,50 @@ extension Engine {
         }
     }
 
+    /// The newest value of a key, as a copy that outlives the engine. What is in memory or in the
+    /// cache is answered in place; for anything else the task suspends, and a read thread of the
+    /// engine goes to the file.
+    ///
+    /// - Returns: `nil` when the key is absent or deleted.
+    /// - Throws: ``EngineError`` with code `corruption`, `io` or `closed`.
+    public func value<K: ByteSource & ~Copyable & ~Escapable>(
+        for key: borrowing K
+    ) async throws(EngineError) -> [UInt8]? {
+        switch try key.withBytes({ (key: Span<UInt8>) throws(EngineError) in try cached(key) }) {
+        case .value(let value): return value
+        case .absent: return nil
+        case .notCached(let key):
+            return try await readThreads.run { [self] () throws(EngineError) in
+                try value(for: key)
+            }
+        }
+    }
+
+    /// What memory and cache know of a key.
+    private enum Cached {
+        case value([UInt8])
+        case absent
+        /// Nothing; the key is copied for who goes to the file.
+        case notCached(key: [UInt8])
+    }
+
+    private func cached(_ key: Span<UInt8>) throws(EngineError) -> Cached {
+        try checkOpen()
+        let found = key.withUnsafeBytes { bytes in
+            Result { () throws(EngineError) -> Cached in
+                switch try readState.latest(bytes, .cacheOnly) {
+                case .found(let value): .value(Array(value.bytes))
+                case .absent: .absent
+                case .notCached: .notCached(key: Array(bytes))
+                }
+            }
+        }
+        return try found.get()
+    }
+
     /// Whether a key has a value.
     ///
-    /// - Throws: ``EngineError`` with code `closed`.
+    /// - Throws: ``EngineError`` with code `corruption`, `io` or `closed`.
     @inlinable
     public func contains<K: ByteSource & ~Copyable & ~Escapable>(
         _ key: borrowing K
@@ -43,7 +84,7 @@ extension Engine {
     /// The values of several keys, all as of one moment.
     ///
     /// - Returns: One element a key, in order; `nil` where the key is absent or deleted.
-    /// - Throws: ``EngineError`` with code `closed`.
+    /// - Throws: ``EngineError`` with code `corruption`, `io` or `closed`.
     public func values<K: ByteSource>(for keys: [K]) throws(EngineError) -> [[UInt8]?] {
         try makeSnapshot().values(for: keys)
     }
@@ -52,7 +93,7 @@ extension Engine {
     ///
     /// The store keeps what the snapshot sees until it is released, so do not hold one for long.
     ///
-    /// - Throws: ``EngineError`` with code `closed`.
+    /// - Throws: ``EngineError`` with code `corruption`, `io` or `closed`.
     public func makeSnapshot() throws(EngineError) -> Snapshot {
         try checkOpen()
         return Snapshot(self)

@@ -23,14 +23,17 @@ extension Engine {
         public internal(set) var indexKeys, indexVersions: Int
         /// Open snapshots and cursors.
         public internal(set) var snapshots: Int
-        /// Live segments of each level, level 0 first, and their bytes.
+        /// Live segments of each level, level 0 first.
         public internal(set) var levelSegments: [Int] = []
+        /// Their bytes, by level.
         public internal(set) var levelBytes: [UInt64] = []
         /// Indexes that were flushed, and the bytes of their segments.
         public internal(set) var flushes: UInt64 = 0, flushedBytes: UInt64 = 0
-        /// Compactions that wrote segments, and their bytes in and out; moves to another level.
+        /// Compactions that wrote segments, and segments that only changed their level.
         public internal(set) var compactions: UInt64 = 0, compactionMoves: UInt64 = 0
+        /// Bytes of segments that compactions read.
         public internal(set) var compactionReadBytes: UInt64 = 0
+        /// Bytes of segments that compactions wrote.
         public internal(set) var compactionWrittenBytes: UInt64 = 0
         /// Flushes, compactions, and changes of the manifest that failed.
         public internal(set) var maintenanceFailures: UInt64 = 0

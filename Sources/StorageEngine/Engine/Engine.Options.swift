@@ -15,6 +15,7 @@ extension Engine {
     /// | ``cacheSize`` | 67,108,864 | bytes | blocks, indexes and filters of segments in memory |
     /// | ``compactionThreads`` | 1 | | compactions that may run at a time |
     /// | ``compactionRate`` | nil | bytes/s | most that compactions read and write |
+    /// | ``failsIfStalled`` | false | | refuse writes instead of slowing or holding them |
     /// | ``allowsSharedDirectory`` | false | | open a directory that others may write to |
     /// | ``logger`` | label `StorageEngine` | | where operators are told what they must know |
     public struct Options: Sendable {
@@ -42,6 +43,9 @@ extension Engine {
         public var compactionThreads = 1
         /// The most bytes of keys and values that compactions take in a second; `nil` for no limit.
         public var compactionRate: UInt64?
+        /// Whether writes throw `stalled` when flushes or compactions are so far behind that they
+        /// would be slowed or held, instead of waiting.
+        public var failsIfStalled = false
         /// When levels are compacted, and how large their segments are.
         package var compaction = CompactionLimits()
         /// Whether a directory that its group or everybody may write to is accepted.
@@ -88,7 +92,8 @@ extension Engine {
                 memoryWindow: memoryWindow,
                 memoryDelay: Self.nanoseconds(memoryDelay),
                 syncInterval: Self.nanoseconds(syncInterval),
-                logFileSize: logFileSize
+                logFileSize: logFileSize,
+                failsIfStalled: failsIfStalled
             )
         }
 

@@ -186,6 +186,15 @@ public final class Engine: Sendable {
         }
     }
 
+    /// Reads every log file again and checks it; segments are left out.
+    package func verifyLog() throws(EngineError) -> VerificationReport {
+        try checkOpen()
+        guard let pipeline else { return try verify(.empty, obsoleteLog: obsoleteLog) }
+        return try pipeline.maintenance.keepingFiles { _, obsoleteLog throws(EngineError) in
+            try verify(.empty, obsoleteLog: obsoleteLog)
+        }
+    }
+
     private func verify(
         _ version: Version,
         obsoleteLog: UInt64

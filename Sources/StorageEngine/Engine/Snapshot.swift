@@ -19,7 +19,7 @@ public final class Snapshot: Sendable {
     /// A key's value, as a copy.
     ///
     /// - Returns: `nil` when the key was absent or deleted.
-    /// - Throws: ``EngineError`` with code `closed`.
+    /// - Throws: ``EngineError`` with code `corruption`, `io` or `closed`.
     @inlinable
     public func value<K: ByteSource & ~Copyable & ~Escapable>(
         for key: borrowing K
@@ -30,7 +30,7 @@ public final class Snapshot: Sendable {
     /// Calls a closure with a key's value, in place: nothing is copied or allocated.
     ///
     /// - Returns: What the closure returns; `nil` when the key was absent or deleted.
-    /// - Throws: ``EngineError`` with code `closed`.
+    /// - Throws: ``EngineError`` with code `corruption`, `io` or `closed`.
     @inlinable
     public func withValue<K: ByteSource & ~Copyable & ~Escapable, R>(
         for key: borrowing K,
@@ -44,7 +44,7 @@ public final class Snapshot: Sendable {
 
     /// Whether a key had a value.
     ///
-    /// - Throws: ``EngineError`` with code `closed`.
+    /// - Throws: ``EngineError`` with code `corruption`, `io` or `closed`.
     @inlinable
     public func contains<K: ByteSource & ~Copyable & ~Escapable>(
         _ key: borrowing K
@@ -55,7 +55,7 @@ public final class Snapshot: Sendable {
     /// The values of several keys.
     ///
     /// - Returns: One element a key, in order; `nil` where the key was absent or deleted.
-    /// - Throws: ``EngineError`` with code `closed`.
+    /// - Throws: ``EngineError`` with code `corruption`, `io` or `closed`.
     public func values<K: ByteSource>(for keys: [K]) throws(EngineError) -> [[UInt8]?] {
         var values: [[UInt8]?] = []
         values.reserveCapacity(keys.count)
@@ -65,7 +65,7 @@ public final class Snapshot: Sendable {
 
     /// A cursor over the keys of a range, in order; it stands before the first one.
     ///
-    /// - Throws: ``EngineError`` with code `closed`.
+    /// - Throws: ``EngineError`` with code `corruption`, `io` or `closed`.
     public func cursor(in range: KeyRange = .all) throws(EngineError) -> Cursor {
         try engine.checkOpen()
         return Cursor(self, range)

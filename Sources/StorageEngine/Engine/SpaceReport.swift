@@ -4,8 +4,9 @@ public struct SpaceReport: Sendable, Hashable {
     public let logFiles: Int
     /// Their sizes, reserved space included, in bytes.
     public let logBytes: UInt64
-    /// How many segments are live, and their sizes in bytes.
+    /// How many segments are live.
     public let segmentFiles: Int
+    /// Their sizes in bytes.
     public let segmentBytes: UInt64
     /// Bytes of segment files that are there and not live any more: they are about to be removed,
     /// or a cursor still reads them.

@@ -16,7 +16,7 @@ struct Stats: ParsableCommand {
 
     func run() throws {
         let engine = try store.openForReading()
-        let log = try engine.verify()
+        let log = try engine.verifyLog()
         let space = try engine.space()
         var keys = 0
         var cursor = try engine.makeSnapshot().cursor()
@@ -32,6 +32,12 @@ struct Stats: ParsableCommand {
             ("indexBytes", .integer(engine.metrics.indexBytes)),
             ("logFiles", .integer(space.logFiles)),
             ("logBytes", .unsigned(space.logBytes)),
+            ("segments", .integer(space.segmentFiles)),
+            ("segmentBytes", .unsigned(space.segmentBytes)),
+            (
+                "levels",
+                .string(engine.metrics.levelSegments.map(String.init).joined(separator: " "))
+            ),
             ("freeBytes", .unsigned(space.freeBytes)),
             ("frames", .unsigned(log.frames)),
             ("records", .unsigned(log.records)),
@@ -68,6 +74,9 @@ struct Verify: ParsableCommand {
                 ("frames", .unsigned(log.frames)),
                 ("records", .unsigned(log.records)),
                 ("bytes", .unsigned(log.storedBytes)),
+                ("segments", .integer(log.segments)),
+                ("segmentEntries", .unsigned(log.segmentEntries)),
+                ("segmentBytes", .unsigned(log.segmentBytes)),
                 ("tornBytes", .unsigned(engine.recovery.tornBytes)),
             ],
             format
@@ -76,7 +85,7 @@ struct Verify: ParsableCommand {
 }
 
 /// Prints figures as one JSON object, or a line each.
-private func printFigures(
+func printFigures(
     _ members: [(name: String, value: JSON)],
     _ format: OutputFormat
 ) throws {

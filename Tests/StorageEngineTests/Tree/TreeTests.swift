@@ -157,6 +157,57 @@ import Testing
         try engine.close()
     }
 
+    @Test func aReceiptWaitsForItsSegment() async throws {
+        let engine = try open()
+        let first = try await engine.put("1", for: "a", ack: .memory)
+        try await first.reached(.segment)
+        #expect(engine.metrics.flushes == 1)
+        #expect(try engine.space().segmentFiles == 1)
+        try await first.reached(.disk)
+        try await engine.close()
+    }
+
+    @Test func aSuspendingLookupAnswersFromMemoryFromTheCacheAndFromTheFile() async throws {
+        let engine = try open()
+        for number in 0..<500 {
+            try await engine.put("\(number)", for: key(number), ack: .memory)
+        }
+        try await engine.flush()
+        try await engine.put("new", for: key(1), ack: .memory)
+        let misses = engine.metrics.cacheMisses
+
+        for number in 0..<500 {
+            let expected = number == 1 ? "new" : "\(number)"
+            #expect(try await engine.value(for: key(number)).map(text) == expected)
+        }
+        #expect(try await engine.value(for: "none") == nil)
+        #expect(engine.metrics.cacheMisses > misses)
+        try await engine.close()
+        await #expect(throws: EngineError.self) { _ = try await engine.value(for: "a") }
+    }
+
+    @Test func writesThatWouldWaitForACompactionCanBeRefused() throws {
+        let engine = try open { options in
+            options.failsIfStalled = true
+            options.compaction.level0Count = 1
+        }
+        try engine.pauseCompactions()
+        var refusal: EngineError?
+        for number in 0..<100_000 where refusal == nil {
+            do throws(EngineError) {
+                try engine.put("\(number)", for: key(number), ack: .memory)
+            } catch {
+                refusal = error
+            }
+        }
+
+        #expect(refusal?.code == .stalled)
+        try engine.resumeCompactions()
+        try engine.compact()
+        #expect(throws: Never.self) { try engine.put("v", for: "k", ack: .memory) }
+        try engine.close()
+    }
+
     // MARK: - Helpers
 
     private func key(_ number: Int) -> String {

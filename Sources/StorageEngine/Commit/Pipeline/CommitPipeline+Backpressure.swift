@@ -36,10 +36,27 @@ extension CommitPipeline: LogProgress {
         }
     }
 
+    /// Seals what is in memory up to a sequence, and waits until it is in segments.
+    func flush(through sequence: UInt64) throws(EngineError) {
+        try maintenance.waitFlushed(through: sequence) {
+            lock.with {
+                state.isSealWanted = true
+                wakeLogThreadIfNeeded()
+            }
+        }
+    }
+
     // MARK: - Under the lock
 
     /// Why writes are refused rather than held; `nil` when they are not.
     var stallRefusal: EngineError? {
+        if limits.failsIfStalled, let reason = state.backpressure.reason {
+            return EngineError(
+                .stalled,
+                "the write would wait for flushes or compactions, which are behind: "
+                    + reason.rawValue
+            )
+        }
         guard state.backpressure.isHolding, let failure = state.stallFailure else { return nil }
         return EngineError(
             failure.code == .noSpace ? .noSpace : .io,

@@ -39,6 +39,7 @@ final class CommitPipeline: @unchecked Sendable {
         let memoryDelay, syncInterval: UInt64
         /// Bytes.
         let logFileSize: UInt64
+        let failsIfStalled: Bool
     }
 
     // Constant.
@@ -48,6 +49,8 @@ final class CommitPipeline: @unchecked Sendable {
     let readState: ReadState
     let maintenance: Maintenance
     let metrics = MetricsRecorder()
+    /// For what must block although its caller suspends.
+    let waitThreads = ThreadPool(name: "engine-wait", countMax: 4)
 
     // The commit role.
     /// The writes that are sequenced together; empty while nobody has the role.
