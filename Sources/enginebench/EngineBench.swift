@@ -17,6 +17,7 @@ struct EngineBench: ParsableCommand {
               enginebench --benchmarks fillrandom,readrandom --num 1000000 --threads 1,8
               enginebench --benchmarks fillsync --sync-probe
               enginebench --benchmarks overwrite --ack wal --duration 30 --rate 50000
+              enginebench --benchmarks ycsb-a,ycsb-c --num 1000000 --threads 4
               enginebench --ack disk --tasks 1,64 --report disk.html
             """,
         version: toolVersion
@@ -50,6 +51,8 @@ struct EngineBench: ParsableCommand {
     var duration: Double?
     @Option(help: "Operations a second, all together; latency counts from the intended start.")
     var rate: Double?
+    @Option(help: "Operations a second of readwhilewriting's writer.")
+    var writeRate: Double?
     @Option(help: "Seconds of each row that are not measured, before it.")
     var warmup = 0.0
     @Option(help: "To what part of its size a value can be compressed.")
@@ -91,6 +94,7 @@ struct EngineBench: ParsableCommand {
             usesExistingDatabase: useExistingDb,
             duration: duration ?? (isMatrix ? 3 : nil),
             rate: rate,
+            writeRate: writeRate,
             warmup: warmup,
             compressionRatio: compressionRatio,
             seed: seed,

@@ -81,7 +81,7 @@ struct Session {
                 crew: crew,
                 tally: tally,
                 log: log,
-                countsFound: !benchmark.writes
+                countsFound: benchmark.reads
             )
         )
         if let comparison = comparisons.last, benchmark == .fillsync { try report(comparison) }
@@ -103,19 +103,27 @@ struct Session {
 
     private func limit(of benchmark: Benchmark, _ crew: Crew) -> Limit {
         let label = "\(benchmark.rawValue) \(crew.label)"
-        if let seconds = settings.duration {
+        if let seconds = settings.duration, benchmark != .compact {
             return Limit(
                 duration: Clock.nanoseconds(seconds: seconds),
                 rate: settings.rate,
                 label: label
             )
         }
-        let count = benchmark.writes ? settings.num : settings.reads
         return Limit(
-            operations: benchmark == .fillsync ? max(1, count / 1000) : count,
+            operations: operations(of: benchmark),
             rate: settings.rate,
             label: label
         )
+    }
+
+    /// How many each worker does.
+    private func operations(of benchmark: Benchmark) -> Int {
+        switch benchmark {
+        case .fillsync: max(1, settings.num / 1000)
+        case .compact: 1
+        default: benchmark.reads ? settings.reads : settings.num
+        }
     }
 
     /// What the log took in; what still waits for it is written first.

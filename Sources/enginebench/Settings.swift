@@ -21,6 +21,8 @@ struct Settings: Sendable {
     var duration: Double?
     /// Operations a second of all workers together.
     var rate: Double?
+    /// Operations a second of the writer beside readers.
+    var writeRate: Double?
     var warmup: Double
     var compressionRatio: Double
     var seed: UInt64
@@ -50,6 +52,7 @@ struct Settings: Sendable {
         try require((1...1_000_000).contains(batchSize ?? 1), "--batch-size from 1 to 1000000")
         try require(duration ?? 1 > 0, "--duration above 0 is needed")
         try require(rate ?? 1 > 0, "--rate above 0 is needed")
+        try require(writeRate ?? 1 > 0, "--write-rate above 0 is needed")
         try require(warmup >= 0, "--warmup of 0 or more is needed")
         try require((0...1).contains(compressionRatio), "--compression-ratio from 0 to 1")
         try checkExistingDatabase()

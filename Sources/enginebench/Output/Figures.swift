@@ -81,6 +81,9 @@ struct Figures: Sendable {
             ]
         }
         if countsFound { members.append(("found", .integer(tally.found))) }
+        if let rate = tally.writesPerSecond {
+            members.append(("writesPerSecond", .number(rate)))
+        }
         return .object(members)
     }
 }

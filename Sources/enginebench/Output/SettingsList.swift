@@ -45,6 +45,7 @@ struct SettingsList: Sendable {
         if let size = settings.batchSize { members.append(("batchSize", .integer(size))) }
         if let seconds = settings.duration { members.append(("durationSeconds", .number(seconds))) }
         if let rate = settings.rate { members.append(("rate", .number(rate))) }
+        if let rate = settings.writeRate { members.append(("writeRate", .number(rate))) }
         if settings.warmup > 0 { members.append(("warmupSeconds", .number(settings.warmup))) }
         return members
     }

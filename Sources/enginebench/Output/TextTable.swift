@@ -3,9 +3,10 @@ internal import ToolSupport
 /// The rows as aligned text; latencies are microseconds.
 enum TextTable {
     private static let columns: [(title: String, width: Int)] = [
-        ("benchmark", 12), ("ack", 6), ("threads", 9), ("micros/op", 10), ("ops/s", 10),
+        ("benchmark", 16), ("ack", 6), ("threads", 9), ("micros/op", 10), ("ops/s", 10),
         ("MB/s", 8), ("p50", 9), ("p90", 9), ("p99", 9), ("p99.9", 9), ("p99.99", 9),
         ("max", 9), ("syncs", 8), ("log", 6), ("found", 9),
+        ("writes/s", 9),
     ]
     private static let leftCount = 3
 
@@ -41,6 +42,7 @@ enum TextTable {
         cells.append(figures.log.map { String($0.syncs) } ?? "")
         cells.append(figures.log.map(ratio) ?? "")
         cells.append(figures.countsFound ? String(figures.tally.found) : "")
+        cells.append(figures.tally.writesPerSecond?.text(decimals: 0) ?? "")
         return cells
     }
 

@@ -39,6 +39,8 @@ struct Tally: Sendable {
     var found = 0
     /// From the start of the round to the end of its last operation, in nanoseconds; rounds add up.
     var elapsed: UInt64 = 0
+    /// By the writer beside the workers; `nil` where there is none.
+    var writesPerSecond: Double?
 
     mutating func record(_ step: Step, nanoseconds: UInt64) {
         latencies.record(nanoseconds)

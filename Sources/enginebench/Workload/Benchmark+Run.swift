@@ -18,7 +18,38 @@ extension Benchmark {
             try crew.run(limit) { _ in try ForwardJob(context) }
         case .readreverse:
             try crew.run(limit) { _ in try BackwardJob(context) }
+        case .readwhilewriting:
+            try runReadsBesideWriter(crew, limit, context)
+        case .ycsbA, .ycsbB, .ycsbC, .ycsbD, .ycsbE, .ycsbF:
+            try runMix(crew, limit, context)
+        case .compact:
+            try crew.run(limit) { _ in CompactJob(engine: context.engine) }
         }
+    }
+
+    private func runMix(_ crew: Crew, _ limit: Limit, _ context: JobContext) throws -> Tally {
+        guard let mix else { return Tally() }
+        let keys = try MixedKeys(context, mix)
+        return try crew.run(limit) { MixedJob(context, mix, keys, worker: $0) }
+    }
+
+    private func runReadsBesideWriter(
+        _ crew: Crew,
+        _ limit: Limit,
+        _ context: JobContext
+    ) throws -> Tally {
+        let size = context.settings.batchSize ?? 1
+        let rate = context.settings.writeRate
+        let writer =
+            size > 1
+            ? BackgroundJob(rate: rate) {
+                PutBatchJob(context, .random, size: size, worker: crew.count)
+            } : BackgroundJob(rate: rate) { PutJob(context, .random, worker: crew.count) }
+        let reads = Result { try crew.run(limit) { ReadJob(context, worker: $0) } }
+        let writesPerSecond = try writer.stop()
+        var tally = try reads.get()
+        tally.writesPerSecond = writesPerSecond
+        return tally
     }
 
     private func runPuts(

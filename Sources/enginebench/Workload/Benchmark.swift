@@ -7,6 +7,17 @@ enum Benchmark: String, CaseIterable, Sendable {
     case fillseq, fillrandom, fillbatch, fillsync
     case overwrite, deleterandom
     case readrandom, readmissing, readseq, readreverse, seekrandom
+    case readwhilewriting
+    case ycsbA = "ycsb-a"
+    case ycsbB = "ycsb-b"
+    case ycsbC = "ycsb-c"
+    case ycsbD = "ycsb-d"
+    case ycsbE = "ycsb-e"
+    case ycsbF = "ycsb-f"
+    case compact
+
+    /// What this build cannot do yet is not offered.
+    static let unlisted: Set<Benchmark> = [.compact]
 
     /// Whether the row starts with an empty database.
     var startsEmpty: Bool {
@@ -16,7 +27,21 @@ enum Benchmark: String, CaseIterable, Sendable {
         }
     }
 
-    var writes: Bool { startsEmpty || self == .overwrite || self == .deleterandom }
+    /// Whether something is written, so that the ack point matters.
+    var writes: Bool {
+        switch self {
+        case .overwrite, .deleterandom, .readwhilewriting: true
+        default: startsEmpty || mix?.write != nil
+        }
+    }
+
+    /// Whether keys are looked for; the row's length is then that of reads.
+    var reads: Bool {
+        switch self {
+        case .overwrite, .deleterandom, .compact: false
+        default: !startsEmpty
+        }
+    }
 
     /// The ack points of the benchmark's rows: those asked for, unless it has one of its own.
     func ackPoints(_ asked: [AckPoint]) -> [AckPoint?] {
@@ -24,7 +49,8 @@ enum Benchmark: String, CaseIterable, Sendable {
         return self == .fillsync ? [.disk] : asked
     }
 
-    static let names = allCases.map(\.rawValue).joined(separator: " ")
+    static let names = allCases.filter { !unlisted.contains($0) }
+        .map(\.rawValue).joined(separator: " ")
 }
 
 /// Who runs a row: threads that call the blocking forms, or tasks that call the suspending ones.

@@ -21,6 +21,16 @@ extension Job where Self: ~Copyable {
     mutating func stepAsync() async throws -> Step { try step() }
 }
 
+/// Compacts the whole store a step.
+struct CompactJob: Job {
+    let engine: Engine
+
+    mutating func step() throws -> Step {
+        try engine.compact()
+        return Step(operations: 1)
+    }
+}
+
 /// What all jobs of a row share.
 struct JobContext: Sendable {
     let engine: Engine

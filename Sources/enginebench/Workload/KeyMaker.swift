@@ -4,7 +4,9 @@ struct KeyMaker: Sendable {
     private(set) var bytes: [UInt8]
     private let keyCount: UInt64
     /// How many digits can differ from zero.
-    private let digitCount: Int
+    private var digitCount: Int
+    /// The first number with more digits.
+    private var digitEnd: UInt64
     private let end: Int
     private var following: UInt64 = 0
     private var random: SplitMix64
@@ -14,6 +16,7 @@ struct KeyMaker: Sendable {
         bytes = [UInt8](repeating: UInt8(ascii: "0"), count: size) + suffix
         self.keyCount = UInt64(keyCount)
         digitCount = String(keyCount - 1).utf8.count
+        digitEnd = (0..<digitCount).reduce(1) { power, _ in power * 10 }
         end = size
         self.random = random
     }
@@ -25,6 +28,27 @@ struct KeyMaker: Sendable {
     }
 
     mutating func makeRandom() { write(random.next(below: keyCount)) }
+
+    /// Makes the key of a number, which may be one behind the last.
+    mutating func make(_ number: UInt64) {
+        while number >= digitEnd {
+            digitCount += 1
+            digitEnd *= 10
+        }
+        write(number)
+    }
+
+    /// The number that a key was made of; `nil` when it is no key of this kind.
+    static func number(of key: Span<UInt8>) -> UInt64? {
+        var number: UInt64 = 0
+        for index in key.indices {
+            let byte = key[index]
+            guard (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte) else { return nil }
+            guard number < UInt64.max / 10 else { return nil }
+            number = number * 10 + UInt64(byte - UInt8(ascii: "0"))
+        }
+        return number
+    }
 
     private mutating func write(_ number: UInt64) {
         var rest = number

@@ -17,6 +17,9 @@ struct SplitMix64: Sendable {
         return mixed ^ (mixed >> 31)
     }
 
+    /// A number from 0 to just below 1.
+    mutating func nextFraction() -> Double { Double(next() >> 11) * 0x1p-53 }
+
     /// A number below a bound, each about as likely.
     mutating func next(below bound: UInt64) -> UInt64 { next().multipliedFullWidth(by: bound).high }
 }

@@ -15,12 +15,19 @@ struct ReadJob: Job {
 
     mutating func step() throws(EngineError) -> Step {
         keys.makeRandom()
-        let size = try engine.withValue(for: keys.bytes) { value in
+        return try engine.lookUp(keys.bytes)
+    }
+}
+
+extension Engine {
+    /// Looks up one key, in place.
+    func lookUp(_ key: [UInt8]) throws(EngineError) -> Step {
+        let size = try withValue(for: key) { value in
             value.sink()
             return value.count
         }
         guard let size else { return Step(operations: 1) }
-        return Step(operations: 1, bytes: keys.bytes.count + size, found: 1)
+        return Step(operations: 1, bytes: key.count + size, found: 1)
     }
 }
 
@@ -76,7 +83,8 @@ struct BackwardJob: ~Copyable, Job {
 }
 
 extension Cursor {
-    fileprivate borrowing func read() -> Step {
+    /// Reads the entry where the cursor stands.
+    borrowing func read() -> Step {
         let keySize = key.count
         let valueSize = value.count
         key.sink()
