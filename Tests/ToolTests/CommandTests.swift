@@ -162,6 +162,6 @@ struct CommandTests {
         #expect(report["segmentsBefore"] as? Int == 1)
         #expect(report["segments"] as? Int == 1)
         #expect(try ctl("verify", "--format", "json").object()["segmentEntries"] as? Int == 1)
-        #expect(try ctl("get", "b").text == "2")
+        #expect(try ctl("get", "b").lines == ["2"])
     }
 }
