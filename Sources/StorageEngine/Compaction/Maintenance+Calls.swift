@@ -16,10 +16,10 @@ extension Maintenance {
         while state.phase != .closed {
             if let work = take(now) {
                 perform(unlocked: work)
-            } else {
-                let time = nextTime()
-                if time == .max { condition.wait(lock) } else { condition.wait(lock, until: time) }
+                continue
             }
+            let time = nextTime()
+            if time == .max { condition.wait(lock) } else { condition.wait(lock, until: time) }
             lock.release()
             readState.gate.collect()
             lock.acquire()
@@ -34,6 +34,9 @@ extension Maintenance {
         lock.acquire()
         state.inFlight -= 1
         finish(work, completion)
+        lock.release()
+        readState.gate.collect()
+        lock.acquire()
     }
 
     /// Called when the log was synced, under its lock.

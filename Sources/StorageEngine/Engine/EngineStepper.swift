@@ -146,6 +146,7 @@ package final class EngineStepper {
         case .maintenance(let work, let completion?):
             let maintenance = pipeline.maintenance
             maintenance.lock.with { maintenance.finish(work, completion) }
+            maintenance.readState.gate.collect()
         default: preconditionFailure("perform comes first")
         }
     }

@@ -76,11 +76,9 @@ package final class ReadGate: @unchecked Sendable {
 
     // MARK: - Writers
 
-    /// Keeps an object, which new readers cannot find any more, until no reader uses it.
-    package func retire(_ object: AnyObject) {
-        lock.with { retired.append(object) }
-        collect()
-    }
+    /// Keeps an object, which new readers cannot find any more, until no reader uses it and
+    /// somebody calls ``collect()``: freeing it may take long.
+    package func retire(_ object: AnyObject) { lock.with { retired.append(object) } }
 
     /// Whether something waits for readers to leave.
     package var isHolding: Bool { lock.with { stage != .idle || !retired.isEmpty } }

@@ -38,6 +38,7 @@ import Testing
         for _ in 0..<5 {
             let freed = Freed()
             gate.retire(Guarded(freed))
+            gate.collect()
             #expect(freed.value)
         }
     }
@@ -73,6 +74,7 @@ import Testing
                 ordering: .sequentiallyConsistent
             )
             shared.gate.retire(Unmanaged<Guarded>.fromOpaque(old).takeRetainedValue())
+            shared.gate.collect()
         }
         shared.isDone.store(true, ordering: .releasing)
         for reader in readers { reader.join() }

@@ -59,8 +59,8 @@ extension CommitPipeline: LogProgress {
         }
         guard state.backpressure.isHolding, let failure = state.stallFailure else { return nil }
         return EngineError(
-            failure.code == .noSpace ? .noSpace : .io,
-            "writes are refused until the memory index can be flushed: \(failure.message)",
+            failure.code,
+            "writes are refused until flushes and compactions come through: \(failure.message)",
             file: failure.file,
             offset: failure.offset,
             errno: failure.errno
