@@ -2,7 +2,10 @@
 
 extension CommitPipeline {
     /// Why a new write is refused, `nil` when it is not.
-    var refusal: EngineError? { state.phase == .open ? state.poison ?? stallRefusal : .closed }
+    var refusal: EngineError? { endRefusal ?? stallRefusal }
+
+    /// Why nothing more can be asked of the pipeline, `nil` when it can.
+    var endRefusal: EngineError? { state.phase == .open ? state.poison : .closed }
 
     /// Why waiting makes no sense, `nil` when it does.
     var waitRefusal: EngineError? {

@@ -83,7 +83,7 @@ extension CommitPipeline {
     func lastPosition() throws(EngineError) -> Position {
         lock.acquire()
         defer { lock.release() }
-        if let refusal { throw refusal }
+        if let endRefusal { throw endRefusal }
         return Position(
             epoch: state.epochs.last?.epoch ?? .none,
             sequence: state.lastSequence,
