@@ -8,17 +8,6 @@
 //
 // that is nothing at first, 16 MiB/s at half the way, 1 MiB/s at nine tenths.
 
-/// Why writers are slowed or held.
-@nonexhaustive
-public enum StallReason: String, Sendable, Hashable, CaseIterable {
-    /// The memory index fills faster than it is flushed.
-    case flush
-    /// Level 0 gets segments faster than they are compacted.
-    case level0
-    /// Levels hold more than they should, and compactions are behind.
-    case compaction
-}
-
 /// What writers have to bear with.
 struct Backpressure: Sendable, Hashable {
     /// From 0, nothing, to 1: writers are held.

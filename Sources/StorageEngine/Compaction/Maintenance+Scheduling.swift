@@ -162,6 +162,16 @@ extension Maintenance {
             state.counts.compactionWrittenBytes += result.segments.reduce(0) { $0 + $1.info.size }
             state.counts.droppedEntries += result.droppedCount
         }
+        if !choice.isMove {
+            let written = result.segments.reduce(0) { $0 + $1.info.size }
+            events.emit(
+                .compacted(
+                    level: choice.level,
+                    readBytes: result.readBytes,
+                    writtenBytes: written
+                )
+            )
+        }
         let source = Install.Source.compaction(choice, droppedTombstone: result.droppedTombstone)
         state.installs.append(Install(source: source, added: result.segments))
     }
@@ -175,6 +185,8 @@ extension Maintenance {
             state.isFlushing = false
             state.flushFailure = nil
             state.flushedSequence = sealed.mark.sequence
+            let bytes = install.added.reduce(0) { $0 + $1.info.size }
+            events.emit(.flushed(bytes: bytes, sequence: sealed.mark.sequence))
             state.sealed.removeFirst()
             state.version = state.version.adding(install.added, to: 0, removing: [])
             readState.install(state.version, without: sealed.index)
@@ -226,6 +238,11 @@ extension Maintenance {
             state.removalRetryTime = now + 20 * Self.retryDelay
         }
         logger.warning("\(doing) failed", metadata: ["error": "\(error)"])
+        switch error.code {
+        case .noSpace: events.emit(.noSpace(error))
+        case .corruption: events.emit(.corruption(error))
+        default: events.emit(.maintenanceFailed(error))
+        }
     }
 
     // MARK: - Back-pressure
@@ -244,6 +261,9 @@ extension Maintenance {
         isFull.store(state.sealed.count >= limits.sealedMax, ordering: .relaxed)
         let failure = state.flushFailure ?? state.compactionFailure
         guard pressure != state.backpressure || failure != state.stallFailure else { return }
+        if pressure.reason != state.backpressure.reason {
+            events.emit(pressure.reason.map(Event.stallBegan) ?? .stallEnded)
+        }
         state.backpressure = pressure
         state.stallFailure = failure
         log?.apply(pressure, failure: failure)

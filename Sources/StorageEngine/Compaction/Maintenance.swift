@@ -59,6 +59,7 @@ final class Maintenance: @unchecked Sendable {
     let historyID: UniqueID
     let cache: BlockCache
     let picker: CompactionPicker
+    let events = EventHub()
     /// Set once, before anything is taken.
     nonisolated(unsafe) weak var log: (any LogProgress)?
 

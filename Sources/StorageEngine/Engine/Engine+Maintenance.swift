@@ -66,6 +66,13 @@ extension Engine {
 
     // MARK: - Inspection
 
+    /// What happens in the engine from now on: flushes, compactions, stalls, failures. The stream
+    /// ends when the engine is closed; a read-only engine has none. A listener that is more than
+    /// 1,000 events behind loses the oldest ones.
+    public var events: AsyncStream<Event> {
+        pipeline?.maintenance.events.listen() ?? AsyncStream { $0.finish() }
+    }
+
     /// About how many bytes of segments hold the keys of a range; what is in memory is left out.
     ///
     /// Only indexes of segments are read, and of those at most two a level.

@@ -140,7 +140,10 @@ final class EngineLifetime: Sendable {
         guard beginClosing() else { return }
         defer { releaseLock() }
         guard let pipeline else { return }
-        defer { for thread in threads { thread.join() } }
+        defer {
+            for thread in threads { thread.join() }
+            pipeline.maintenance.events.finish()
+        }
         let log: CommitPipeline.ClosedLog?
         do throws(EngineError) {
             log = try pipeline.close()
@@ -164,6 +167,7 @@ final class EngineLifetime: Sendable {
         pipeline?.maintenance.abandon()
         for thread in threads { thread.join() }
         pipeline?.abandonFiles()
+        pipeline?.maintenance.events.finish()
         releaseLock()
     }
 

@@ -167,6 +167,33 @@ import Testing
         try await engine.close()
     }
 
+    @Test func eventsTellOfFlushesAndCompactionsUntilTheEnd() async throws {
+        let engine = try open()
+        let events = engine.events
+        for number in 0..<2000 {
+            try await engine.put("\(number)", for: key(number), ack: .memory)
+        }
+        try await engine.compact()
+        let last = engine.lastSequence
+        try await engine.close()
+
+        var found: [Event] = []
+        for await event in events { found.append(event) }
+        let isFlushed = found.contains {
+            if case .flushed(let bytes, last) = $0 { bytes > 0 } else { false }
+        }
+        let isCompacted = found.contains {
+            if case .compacted(0, let read, let written) = $0 {
+                read > 0 && written > 0
+            } else {
+                false
+            }
+        }
+        let isBegun = found.contains { if case .epochBegan = $0 { true } else { false } }
+        #expect(isFlushed && isCompacted && isBegun)
+        for await event in engine.events { Issue.record("\(event) after the end") }
+    }
+
     @Test func aSuspendingLookupAnswersFromMemoryFromTheCacheAndFromTheFile() async throws {
         let engine = try open()
         for number in 0..<500 {

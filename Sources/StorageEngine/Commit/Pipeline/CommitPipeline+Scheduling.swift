@@ -124,7 +124,10 @@ extension CommitPipeline {
         state.isCommitTaken = false
         if commit.append != nil { state.isAppendTaken = false }
         state.lastSequence = sequencer.lastSequence
-        if state.epochs.count != sequencer.epochs.count { state.epochs = sequencer.epochs }
+        if state.epochs.count != sequencer.epochs.count {
+            state.epochs = sequencer.epochs
+            maintenance.events.emit(.epochBegan(sequencer.epoch))
+        }
         if case .committed(appended: true) = completion {
             noteAppended(through: state.lastSequence)
             clearBuffer()
@@ -252,6 +255,7 @@ extension CommitPipeline {
             offset: cause.offset,
             errno: cause.errno
         )
+        maintenance.events.emit(.poisoned(cause))
         logger.critical(
             "the log failed; writes are refused until reopen",
             metadata: ["error": "\(cause)"]

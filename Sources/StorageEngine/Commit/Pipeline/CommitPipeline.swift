@@ -97,6 +97,9 @@ final class CommitPipeline: @unchecked Sendable {
         maintenance.log = self
     }
 
+    /// A sync that takes longer is told.
+    private static let slowSyncTime: UInt64 = 1_000_000_000
+
     var now: UInt64 { environment.time.monotonicNanoseconds }
 
     // MARK: - Units of work
@@ -203,7 +206,9 @@ final class CommitPipeline: @unchecked Sendable {
         } catch {
             return .broken(error)
         }
-        metrics.noteSync(nanoseconds: now - start)
+        let time = now - start
+        metrics.noteSync(nanoseconds: time)
+        if time >= Self.slowSyncTime { maintenance.events.emit(.slowSync(nanoseconds: time)) }
         return .success
     }
 
