@@ -70,7 +70,7 @@ rocksdb() {
 engine() {
     run "$enginebench" --db "$work/engine" --num "$num" --reads "$reads" --threads "$threads" \
         --key-size "$key_size" --value-size "$value_size" --compression-ratio 0.5 --ack wal \
-        --format json "$@"
+        --cache-size "$cache_size" --format json "$@"
     sed -nE 's|^\{"benchmark":"([a-z]+)".*"operationsPerSecond":([0-9.]+).*|engine \1 \2|p' \
         "$work/output" >>"$results"
 }
@@ -100,7 +100,7 @@ median() {
 }
 
 echo "operations a second, medians of $rounds rounds in turns: $num keys of $key_size bytes, values"
-echo "of $value_size, $reads reads, threads: $threads, a cache of $cache_size bytes for db_bench,"
+echo "of $value_size, $reads reads, threads: $threads, a cache of $cache_size bytes,"
 echo "${write_rate:-unlimited} writes a second beside reads"
 echo
 printf '%-18s %12s %12s %8s\n' benchmark rocksdb enginebench ratio

@@ -57,6 +57,10 @@ struct EngineBench: ParsableCommand {
     var warmup = 0.0
     @Option(help: "To what part of its size a value can be compressed.")
     var compressionRatio = 0.5
+    @Option(help: "Bytes of the engine's block cache. Default: the engine's.")
+    var cacheSize: Int?
+    @Option(help: "Bytes of an index in memory before it is flushed. Default: the engine's.")
+    var writeBufferSize: Int?
     @Option(help: "Makes random keys and values repeatable.")
     var seed: UInt64 = 301
     @Flag(help: "Measure a bare write and sync; with fillsync, in turns with it.")
@@ -97,6 +101,8 @@ struct EngineBench: ParsableCommand {
             writeRate: writeRate,
             warmup: warmup,
             compressionRatio: compressionRatio,
+            cacheSize: cacheSize,
+            writeBufferSize: writeBufferSize,
             seed: seed,
             syncProbe: syncProbe || isMatrix
         )

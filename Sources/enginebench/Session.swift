@@ -58,7 +58,8 @@ struct Session {
         _ crew: Crew
     ) throws {
         var engine = try openDatabase(for: benchmark)
-        if settings.warmup > 0 {
+        // A compaction would leave nothing to measure.
+        if settings.warmup > 0, benchmark != .compact {
             let limit = Limit(
                 duration: Clock.nanoseconds(seconds: settings.warmup),
                 rate: settings.rate,

@@ -25,10 +25,16 @@ struct Settings: Sendable {
     var writeRate: Double?
     var warmup: Double
     var compressionRatio: Double
+    /// In bytes; `nil` leaves it to the engine.
+    var cacheSize: Int?
+    /// In bytes; `nil` leaves it to the engine.
+    var writeBufferSize: Int?
     var seed: UInt64
     var syncProbe: Bool
 
     static let keySizeMax = 65_536
+    /// The engine refuses less.
+    private static let writeBufferSizeMin = 16_384
 
     /// Refuses what cannot be measured.
     func check() throws {
@@ -55,7 +61,21 @@ struct Settings: Sendable {
         try require(writeRate ?? 1 > 0, "--write-rate above 0 is needed")
         try require(warmup >= 0, "--warmup of 0 or more is needed")
         try require((0...1).contains(compressionRatio), "--compression-ratio from 0 to 1")
+        try require(cacheSize ?? 0 >= 0, "--cache-size of 0 or more is needed")
+        try require(
+            writeBufferSize ?? Self.writeBufferSizeMin >= Self.writeBufferSizeMin,
+            "--write-buffer-size of at least \(Self.writeBufferSizeMin) is needed"
+        )
         try checkExistingDatabase()
+    }
+
+    /// How the database is opened.
+    var engineOptions: Engine.Options {
+        var options = Engine.Options()
+        options.createIfMissing = !usesExistingDatabase
+        if let cacheSize { options.cacheSize = cacheSize }
+        if let writeBufferSize { options.writeBufferSize = writeBufferSize }
+        return options
     }
 
     private func checkExistingDatabase() throws {

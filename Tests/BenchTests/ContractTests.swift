@@ -85,9 +85,31 @@ struct ContractTests {
             "version", "build", "kernel", "processors", "directory", "fileSystem",
             "syncIntervalMilliseconds", "memoryWindowBytes", "memoryDelayMilliseconds",
             "logFileSizeBytes", "num", "reads", "keySizeBytes", "valueSizeBytes", "valueSizes",
-            "compressionRatio", "seed", "usesExistingDatabase",
+            "compressionRatio", "seed", "usesExistingDatabase", "cacheSizeBytes",
+            "writeBufferSizeBytes",
         ]
         #expect(Set(settings.keys) == expected)
+    }
+
+    @Test func memoryOfTheEngineIsWhatTheFlagsSay() throws {
+        let bench = try run(
+            "--benchmarks",
+            "fillseq,readrandom",
+            "--num",
+            "1000",
+            "--cache-size",
+            "1000000",
+            "--write-buffer-size",
+            "32768",
+            "--format",
+            "json"
+        )
+
+        #expect(bench.status == 0, "\(bench.errors)")
+        let settings = try #require(try bench.lines().first?["settings"] as? [String: Any])
+        #expect(settings["cacheSizeBytes"] as? Int == 1_000_000)
+        #expect(settings["writeBufferSizeBytes"] as? Int == 32_768)
+        #expect(try bench.rows().last?["found"] as? Int == 1000)
     }
 
     @Test func tasksAreNamedInPlaceOfThreads() throws {
@@ -174,6 +196,7 @@ struct ContractTests {
         ["--benchmarks", "fillnothing"], ["--ack", "tape"], ["--num", "0"], ["--threads", "0"],
         ["--benchmarks", "readseq", "--use-existing-db"], ["--key-size", "2"], ["--no-such-flag"],
         ["--benchmarks", "fillseq", "--use-existing-db", "--db", "x"],
+        ["--cache-size=-1"], ["--write-buffer-size", "16383"],
     ])
     func aWrongCommandLineExitsWith1(_ arguments: [String]) throws {
         let bench = try Bench(arguments, temporary: scratch)

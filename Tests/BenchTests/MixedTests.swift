@@ -147,7 +147,6 @@ struct MixedTests {
 
     @Test(arguments: [
         ["--benchmarks", "ycsb-d", "--num", "10", "--reads", "1000", "--key-size", "1"],
-        ["--benchmarks", "compact", "--num", "10"],
         ["--benchmarks", "readwhilewriting", "--write-rate", "0"],
     ])
     func whatIsNotPossibleExitsWith1(_ arguments: [String]) throws {
@@ -161,7 +160,29 @@ struct MixedTests {
     @Test func helpOffersWhatIsPossible() throws {
         let bench = try Bench(["--help"], temporary: scratch)
 
-        #expect(bench.output.contains("readwhilewriting") && bench.output.contains("ycsb-f"))
-        #expect(!bench.output.contains("compact"))
+        for name in ["readwhilewriting", "ycsb-f", "compact"] {
+            #expect(bench.output.contains(name))
+        }
+    }
+
+    @Test(arguments: ["--threads", "--tasks"])
+    func aCompactionIsOneOperationHoweverLongTheRow(_ workers: String) throws {
+        let bench = try run(
+            "--benchmarks",
+            "compact,readseq",
+            "--num",
+            "300",
+            "--duration",
+            "0.1",
+            workers,
+            "1"
+        )
+
+        #expect(bench.status == 0, "\(bench.errors)")
+        let rows = try bench.rows()
+        let members = Self.reads.subtracting(["found"]).union(["tasks"])
+        #expect(Set(rows[0].keys).union(["threads", "tasks"]) == members)
+        #expect(rows[0]["operations"] as? Int == 1)
+        #expect(rows[1]["found"] as? Int == 300)
     }
 }

@@ -7,7 +7,9 @@ struct SettingsList: Sendable {
     let members: [(name: String, value: JSON)]
 
     init(_ settings: Settings, directory: String, fileSystem: FileSystemType) {
-        members = Self.surroundings(directory, fileSystem) + Self.workload(settings)
+        members =
+            Self.surroundings(directory, fileSystem) + Self.options(settings.engineOptions)
+            + Self.workload(settings)
     }
 
     var json: JSON { .object([("settings", .object(members))]) }
@@ -16,18 +18,24 @@ struct SettingsList: Sendable {
         _ directory: String,
         _ fileSystem: FileSystemType
     ) -> [(name: String, value: JSON)] {
-        let options = Engine.Options()
-        return [
+        [
             ("version", .string(toolVersion)),
             ("build", .string(buildName)),
             ("kernel", .string(kernelRelease)),
             ("processors", .integer(sysconf(Int32(_SC_NPROCESSORS_ONLN)))),
             ("directory", .string(directory)),
             ("fileSystem", .string(fileSystem.name)),
+        ]
+    }
+
+    private static func options(_ options: Engine.Options) -> [(name: String, value: JSON)] {
+        [
             ("syncIntervalMilliseconds", .number(milliseconds(options.syncInterval))),
             ("memoryWindowBytes", .integer(options.memoryWindow)),
             ("memoryDelayMilliseconds", .number(milliseconds(options.memoryDelay))),
             ("logFileSizeBytes", .integer(Int(options.logFileSize))),
+            ("cacheSizeBytes", .integer(options.cacheSize)),
+            ("writeBufferSizeBytes", .integer(options.writeBufferSize)),
         ]
     }
 

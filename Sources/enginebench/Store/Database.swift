@@ -43,7 +43,7 @@ struct Database {
             try Directory.remove("\(path)/\(name)")
         }
         try Directory.remove("\(path)/\(Self.markerName)")
-        let opened = try Engine.open(at: path)
+        let opened = try Engine.open(at: path, options: settings.engineOptions)
         try mark()
         engine = opened
         return opened
@@ -57,9 +57,7 @@ struct Database {
             try load(opened, values)
             return opened
         }
-        var options = Engine.Options()
-        options.createIfMissing = false
-        let opened = try Engine.open(at: path, options: options)
+        let opened = try Engine.open(at: path, options: settings.engineOptions)
         engine = opened
         return opened
     }

@@ -16,9 +16,6 @@ enum Benchmark: String, CaseIterable, Sendable {
     case ycsbF = "ycsb-f"
     case compact
 
-    /// What this build cannot do yet is not offered.
-    static let unlisted: Set<Benchmark> = [.compact]
-
     /// Whether the row starts with an empty database.
     var startsEmpty: Bool {
         switch self {
@@ -49,8 +46,7 @@ enum Benchmark: String, CaseIterable, Sendable {
         return self == .fillsync ? [.disk] : asked
     }
 
-    static let names = allCases.filter { !unlisted.contains($0) }
-        .map(\.rawValue).joined(separator: " ")
+    static let names = allCases.map(\.rawValue).joined(separator: " ")
 }
 
 /// Who runs a row: threads that call the blocking forms, or tasks that call the suspending ones.

@@ -29,6 +29,11 @@ struct CompactJob: Job {
         try engine.compact()
         return Step(operations: 1)
     }
+
+    mutating func stepAsync() async throws -> Step {
+        try await engine.compact()
+        return Step(operations: 1)
+    }
 }
 
 /// What all jobs of a row share.
