@@ -5,7 +5,7 @@ internal import Synchronization
 // is free of I/O and waiting. See `Maintenance.swift` for the rules.
 
 extension Maintenance {
-    /// The first wait after a failure; it grows with each further one.
+    /// The wait after a failure.
     private static let retryDelay: UInt64 = 50_000_000
     /// How often things are looked at that do not wake a thread for certain.
     private static let pollDelay: UInt64 = 5_000_000
