@@ -51,11 +51,6 @@ package struct KeySpan: Sendable, Hashable {
         }
     }
 
-    package func touches(_ segment: SegmentInfo) -> Bool {
-        !greatest.lexicographicallyPrecedes(segment.smallest)
-            && !segment.largest.lexicographicallyPrecedes(least)
-    }
-
     package func touches(_ other: KeySpan) -> Bool {
         !greatest.lexicographicallyPrecedes(other.least)
             && !other.greatest.lexicographicallyPrecedes(least)
@@ -85,8 +80,6 @@ package struct CompactionChoice: Sendable, Hashable {
 /// Thread safety: immutable.
 package struct CompactionPicker: Sendable {
     package let limits: CompactionLimits
-    /// How many levels there are at most.
-    package static let levelCount = 7
 
     package init(limits: CompactionLimits) { self.limits = limits }
 
@@ -102,7 +95,7 @@ package struct CompactionPicker: Sendable {
         _ levels: [[SegmentInfo]],
         beside running: [CompactionChoice]
     ) -> CompactionChoice? {
-        let last = min(levels.count, Self.levelCount - 1)
+        let last = min(levels.count, ManifestFormat.levelCount - 1)
         let scores = (0..<last).map { (level: $0, score: score($0, levels[$0])) }
         for (level, score) in scores.sorted(by: { $0.score > $1.score }) where score >= 1 {
             if let choice = choice(level, levels, beside: running) { return choice }
@@ -118,7 +111,7 @@ package struct CompactionPicker: Sendable {
         _ levels: [[SegmentInfo]],
         beside running: [CompactionChoice]
     ) -> CompactionChoice? {
-        guard level < min(levels.count, Self.levelCount - 1) else { return nil }
+        guard level < min(levels.count, ManifestFormat.levelCount - 1) else { return nil }
         let inputs = levels[level].filter { $0.touches(range) }
         // Of level 0 the older ones below must go along.
         let all = level == 0 && !inputs.isEmpty ? levels[0] : inputs

@@ -13,7 +13,6 @@ struct Compactor {
         /// The greatest sequence of a tombstone that was dropped, 0 for none.
         var droppedTombstone: UInt64 = 0
         var readBytes: UInt64 = 0
-        var droppedCount: UInt64 = 0
     }
 
     /// Runs the merge.
@@ -42,8 +41,7 @@ struct Compactor {
         return Result(
             segments: segments,
             droppedTombstone: stream.droppedTombstone,
-            readBytes: choice.size,
-            droppedCount: stream.droppedCount
+            readBytes: choice.size
         )
     }
 

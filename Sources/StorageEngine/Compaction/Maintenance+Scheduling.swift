@@ -100,8 +100,8 @@ extension Maintenance {
 
     private func takeRemoval(now: UInt64) -> Work? {
         guard !state.isRemoving, !state.garbage.isEmpty, state.removalHoldCount == 0,
-            now >= state.removalRetryTime,
-            now >= state.installRetryTime
+            // A time to retry installs means that the last one failed.
+            now >= state.removalRetryTime, state.installRetryTime == 0
         else { return nil }
         state.isRemoving = true
         let names = state.garbage
@@ -160,7 +160,6 @@ extension Maintenance {
             state.counts.compactions += 1
             state.counts.compactionReadBytes += result.readBytes
             state.counts.compactionWrittenBytes += result.segments.reduce(0) { $0 + $1.info.size }
-            state.counts.droppedEntries += result.droppedCount
         }
         if !choice.isMove {
             let written = result.segments.reduce(0) { $0 + $1.info.size }
@@ -258,9 +257,12 @@ extension Maintenance {
         pressure.note(.level0, from: 2 * trigger, to: 8 * trigger, at: level0)
         let base = Double(limits.compaction.levelBaseSize)
         pressure.note(.compaction, from: 64 * base, to: 256 * base, at: Double(debt))
-        isFull.store(state.sealed.count >= limits.sealedMax, ordering: .relaxed)
+        let isFullNow = state.sealed.count >= limits.sealedMax
+        let hasRoomAgain = isFull.exchange(isFullNow, ordering: .relaxed) && !isFullNow
         let failure = state.flushFailure ?? state.compactionFailure
-        guard pressure != state.backpressure || failure != state.stallFailure else { return }
+        // Who wants the active index sealed waits for room, whatever the load.
+        guard hasRoomAgain || pressure != state.backpressure || failure != state.stallFailure
+        else { return }
         if pressure.reason != state.backpressure.reason {
             events.emit(pressure.reason.map(Event.stallBegan) ?? .stallEnded)
         }

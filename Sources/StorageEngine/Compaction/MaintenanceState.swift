@@ -74,7 +74,6 @@ struct MaintenanceCounts: Sendable {
     var moves: UInt64 = 0
     var compactionReadBytes: UInt64 = 0
     var compactionWrittenBytes: UInt64 = 0
-    var droppedEntries: UInt64 = 0
     var failures: UInt64 = 0
 }
 

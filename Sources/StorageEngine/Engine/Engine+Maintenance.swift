@@ -19,7 +19,7 @@ extension Engine {
     public func flush() async throws(EngineError) {
         let pipeline = try writable()
         let sequence = try pipeline.lastPosition().sequence
-        try await readThreads.run { () throws(EngineError) in
+        try await pipeline.waitThreads.run { () throws(EngineError) in
             try pipeline.flush(through: sequence)
         }
     }
@@ -43,7 +43,10 @@ extension Engine {
     ///
     /// - Throws: As the blocking form.
     public func compact(_ range: KeyRange = .all) async throws(EngineError) {
-        try await readThreads.run { [self] () throws(EngineError) in try compact(range) }
+        // Not on a read thread: lookups wait for those.
+        try await writable().waitThreads.run { [self] () throws(EngineError) in
+            try compact(range)
+        }
     }
 
     /// Keeps compactions from starting until ``resumeCompactions()`` was called as often; flushes

@@ -37,12 +37,6 @@ struct MergeCursor: ~Copyable {
 
     // MARK: - Moves
 
-    mutating func seekToFirst() throws(EngineError) {
-        leader = nil
-        for source in sources { try source.seekToFirst() }
-        elect(forward: true)
-    }
-
     mutating func seekToLast() throws(EngineError) {
         leader = nil
         for source in sources { try source.seekToLast() }

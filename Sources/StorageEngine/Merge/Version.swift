@@ -25,7 +25,6 @@ package final class Version: Sendable {
 
     /// All segments.
     package var segments: [Segment] { levels.flatMap { $0 } }
-    package var isEmpty: Bool { levels.allSatisfy(\.isEmpty) }
 
     /// Finds the newest version of a key at or below a sequence, unless a range tombstone hides it.
     func find(

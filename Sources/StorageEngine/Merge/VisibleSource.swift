@@ -18,7 +18,6 @@ class VisibleSource {
 
     func next() throws(EngineError) {}
     func previous() throws(EngineError) {}
-    func seekToFirst() throws(EngineError) {}
     func seekToLast() throws(EngineError) {}
     /// Moves to the first entry at or behind a key.
     func seek(to key: UnsafeRawBufferPointer) throws(EngineError) {}
@@ -50,7 +49,6 @@ final class IndexSource: VisibleSource {
 
     override func next() { settle(cursor.next()) }
     override func previous() { settle(cursor.previous()) }
-    override func seekToFirst() { settle(cursor.seekToFirst()) }
     override func seekToLast() { settle(cursor.seekToLast()) }
     override func seek(to key: UnsafeRawBufferPointer) { settle(cursor.seek(to: key)) }
     override func seek(before key: UnsafeRawBufferPointer) { settle(cursor.seek(before: key)) }
@@ -101,12 +99,6 @@ final class SegmentSource: VisibleSource {
             } while cursor.isOnEntry && cursor.key.isEqual(to: noted.key.bytes)
         }
         try settleBack()
-    }
-
-    override func seekToFirst() throws(EngineError) {
-        entry = nil
-        try cursor.seekToFirst()
-        try settleForward()
     }
 
     override func seekToLast() throws(EngineError) {

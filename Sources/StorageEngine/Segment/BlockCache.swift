@@ -44,14 +44,12 @@ package final class BlockCache: Sendable {
     }
 
     func block(_ name: BlockName) -> Block? {
-        let hash = name.hash
-        return shard(hash).block(name, hash)
+        shard(name.hash).block(name)
     }
 
     /// Puts a block in, unless it is larger than the budget allows or somebody was faster.
     func insert(_ block: Block, _ name: BlockName) {
-        let hash = name.hash
-        shard(hash).insert(block, name, hash)
+        shard(name.hash).insert(block, name)
     }
 
     private func shard(_ hash: UInt64) -> BlockCacheShard {
@@ -106,7 +104,7 @@ private final class BlockCacheShard: @unchecked Sendable {
         }
     }
 
-    func block(_ name: BlockName, _ hash: UInt64) -> Block? {
+    func block(_ name: BlockName) -> Block? {
         lock.acquire()
         defer { lock.release() }
         guard let index = entries.index(forKey: name) else {
@@ -118,7 +116,7 @@ private final class BlockCacheShard: @unchecked Sendable {
         return entries.values[index].block
     }
 
-    func insert(_ block: Block, _ name: BlockName, _ hash: UInt64) {
+    func insert(_ block: Block, _ name: BlockName) {
         let charge = block.charge
         guard charge <= budget else { return }
         // Blocks are freed without the lock.

@@ -37,7 +37,6 @@ package struct SegmentWriter: ~Copyable {
 
     /// Bytes that are certain to be in the file.
     package var size: UInt64 { written + UInt64(output.count) }
-    package var entryCount: UInt64 { info.entryCount }
     /// The key added last; valid until the next change, empty before the first.
     package var lastKey: UnsafeRawBufferPointer {
         block.isEmpty ? pendingKey.bytes : block.last
