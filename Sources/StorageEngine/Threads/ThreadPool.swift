@@ -13,16 +13,39 @@ final class ThreadPool: Sendable {
     func run<R: Sendable, E: Error>(
         _ body: @escaping @Sendable () throws(E) -> R
     ) async throws(E) -> R {
-        let result: Result<R, E> = await withUnsafeContinuation { continuation in
+        let outcome = Outcome<R, E>()
+        await withUnsafeContinuation { continuation in
             shared.submit {
-                do throws(E) {
-                    continuation.resume(returning: .success(try body()))
-                } catch {
-                    continuation.resume(returning: .failure(error))
-                }
+                outcome.settle(Result(catching: body), continuation)
             }
         }
-        return try result.get()
+        return try outcome.result()
+    }
+
+    /// What came of a call, on its way from a thread of the pool to the task.
+    ///
+    /// A task that is resumed before it has suspended goes on at once, while the thread may still be
+    /// inside `resume`. Both pass through the lock, so that the thread is out before the task uses
+    /// the continuation's memory again. The runtime orders the two itself, but not where the thread
+    /// sanitizer can see it.
+    private final class Outcome<R: Sendable, E: Error>: @unchecked Sendable {
+        private let lock = Lock()
+        // Protected by the lock.
+        private var settled: Result<R, E>?
+
+        func settle(_ result: Result<R, E>, _ continuation: UnsafeContinuation<Void, Never>) {
+            lock.with {
+                settled = result
+                continuation.resume()
+            }
+        }
+
+        func result() throws(E) -> R {
+            guard let result = lock.with({ settled }) else {
+                preconditionFailure("the task was resumed with a result")
+            }
+            return try result.get()
+        }
     }
 
     /// What the threads hold on to; it outlives the pool until they have ended.

@@ -167,20 +167,6 @@ import Testing
         try await engine.close()
     }
 
-    /// A flush that is asked for while no index may be sealed must be woken when one may.
-    @Test func aFlushWaitsForRoomAndNotForTheNextWrite() throws {
-        let engine = try open { $0.syncInterval = .seconds(3600) }
-        for round in 0..<150 {
-            for number in 0..<120 {
-                let value = String(repeating: "\(round)", count: 150)
-                try engine.put(value, for: key(number), ack: .memory)
-            }
-            try engine.flush()
-            #expect(engine.readState.view.active.isEmpty, "round \(round)")
-        }
-        try engine.close()
-    }
-
     @Test func eventsTellOfFlushesAndCompactionsUntilTheEnd() async throws {
         let engine = try open()
         let events = engine.events
