@@ -10,6 +10,7 @@ struct EngineDump: ParsableCommand {
               enginedump wal /var/lib/store
               enginedump wal /var/lib/store --check
               enginedump segment /var/lib/store/0000000007.segment --blocks
+              enginedump db /var/lib/store --check
               enginedump find /var/lib/store user:1
 
             It reads files: it never opens the engine, never locks and never writes, and works
@@ -17,6 +18,8 @@ struct EngineDump: ParsableCommand {
             4 input or output, 6 key not found.
             """,
         version: toolVersion,
-        subcommands: [Wal.self, SegmentCommand.self, ManifestCommand.self, Find.self]
+        subcommands: [
+            Wal.self, SegmentCommand.self, ManifestCommand.self, Db.self, Find.self,
+        ]
     )
 }

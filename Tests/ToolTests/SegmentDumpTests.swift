@@ -107,7 +107,10 @@ struct SegmentDumpTests {
             )
         )
         #expect(text.lines[0].contains("entries=2 tombstones=1 rangeTombstones=1 minSequence=301"))
-        #expect(text.lines[1] == "\(last):0 entry sequence=301 operation=put key=key1007 value=again")
+        #expect(
+            text.lines[1]
+                == "\(last):0 entry sequence=301 operation=put key=key1007 value=again"
+        )
     }
 
     @Test func filtersApply() throws {

@@ -51,7 +51,23 @@ package struct ManifestInspector {
     }
 
     /// Reads the file and hands every event to a closure.
+    ///
+    /// A running engine may append while the end is looked at: what looks damaged is read again
+    /// until it stays as it is.
     package func run(_ handle: Handler) throws -> ManifestInspection {
+        var events: [(LogPlace, ManifestEvent)] = []
+        var inspection = try runOnce { events.append(($0, $1)) }
+        for _ in 1..<StoreInspector.triesMax where inspection.isDamaged {
+            let end = inspection.end
+            events = []
+            inspection = try runOnce { events.append(($0, $1)) }
+            if inspection.end == end { break }
+        }
+        for (place, event) in events { try handle(place, event) }
+        return inspection
+    }
+
+    private func runOnce(_ handle: Handler) throws -> ManifestInspection {
         var inspection = ManifestInspection()
         let size = try file.size()
         let header: ManifestHeader

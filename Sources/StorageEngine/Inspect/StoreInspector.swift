@@ -60,6 +60,27 @@ package enum StoreInspector {
         }
     }
 
+    /// Whether a segment has no footer yet and the manifest does not name it: a flush or a
+    /// compaction writes it, or did and was cut short.
+    package static func isUnfinished(
+        _ number: UInt64,
+        in directory: StoreDirectory
+    ) throws -> Bool {
+        do throws(EngineError) {
+            _ = try SegmentInspector(number: number, in: directory)
+            return false
+        } catch {
+            guard error.code == .corruption else { throw error }
+        }
+        do {
+            let store = try read(directory) { _, _ in }
+            return !store.manifest.isDamaged
+                && !store.segments.contains { $0.info.number == number }
+        } catch let error as EngineError where error.code == .notAStore {
+            return false
+        }
+    }
+
     // MARK: - STORE, manifest, segments
 
     /// Reads STORE and the manifest that it names; the newest one when STORE cannot be read.

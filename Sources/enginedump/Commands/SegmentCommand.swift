@@ -68,6 +68,13 @@ struct SegmentCommand: ParsableCommand {
     ) throws {
         let historyID = StoreInspector.historyID(of: directory)
         try StoreInspector.eachSegment(of: directory) { number in
+            guard try !StoreInspector.isUnfinished(number, in: directory) else {
+                let name = FileName.segment(number).description
+                guard !check else { return }
+                let reason = JSON.string("not finished, and not known to the manifest")
+                let place = LogPlace(file: name, offset: 0)
+                return try printer.line("orphan", place, [("reason", reason)])
+            }
             try show(number, directory, historyID: historyID, printer, &total)
         }
     }

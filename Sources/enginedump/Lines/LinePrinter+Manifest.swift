@@ -44,6 +44,18 @@ extension LinePrinter {
         try line("edit", place, members)
     }
 
+    /// A segment that the manifest names, and that is not there.
+    func missing(_ segment: LevelSegment) throws {
+        let name = FileName.segment(segment.info.number).description
+        let error = EngineError(
+            .corruption,
+            "opening a segment of level \(segment.level): the file that the manifest names is "
+                + "missing",
+            file: name
+        )
+        try self.error(LogPlace(file: name, offset: 0), error)
+    }
+
     /// What a manifest's edits add up to.
     func state(_ place: LogPlace, _ state: ManifestState) throws {
         let bytes = state.levels.joined().reduce(UInt64(0)) { $0 &+ $1.size }
