@@ -1,4 +1,4 @@
-/// One operation of a record, copied.
+/// One operation of a record, or what a segment holds of one, copied.
 package struct InspectedOperation: Hashable, Sendable {
     package let kind: OperationKind
     /// The least key of a range delete.
@@ -13,6 +13,22 @@ package struct InspectedOperation: Hashable, Sendable {
         key = Array(operation.key)
         value = operation.kind == .put ? Array(operation.value) : nil
         upper = operation.upper.map { Array($0) }
+    }
+
+    /// A version that a segment holds.
+    init(_ entry: SegmentEntry) {
+        kind = entry.isTombstone ? .delete : .put
+        key = Array(entry.key)
+        value = entry.isTombstone ? nil : Array(entry.value)
+        upper = nil
+    }
+
+    /// A piece of a range tombstone.
+    init(_ fragment: RangeFragment) {
+        kind = .rangeDelete
+        key = fragment.lower
+        value = nil
+        upper = fragment.upper
     }
 
     /// Whether the operation changes a key in a range.

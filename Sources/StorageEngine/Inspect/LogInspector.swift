@@ -5,7 +5,8 @@
 //    behind that was superseded. The last file ends where its frames end.
 // 2. At a bad frame the inspector looks for the next restart frame, 8 bytes at a time, reports the
 //    gap and goes on there.
-// 3. A bad frame is damage when a record of the length or a later frame's syncedThrough proves that
+// 3. Files before the start of the log, which the manifest names, may be there or gone.
+// 4. A bad frame is damage when a record of the length or a later frame's syncedThrough proves that
 //    it was synced; otherwise it is the torn, or unfinished, end of the log.
 
 /// What an inspection comes across, in the order of the files.
@@ -70,11 +71,7 @@ package struct LogInspector {
     /// What the store's mark proves; `nil` when there is none that can be read.
     private static func readFloor(_ directory: StoreDirectory) -> LogEnd? {
         do throws(EngineError) {
-            guard let file = try directory.openIfPresent(.store, for: .read) else { return nil }
-            let bytes = try file.read(count: StoreMark.encodedSize + 1, at: 0)
-            return try bytes.span.withUnsafeBytes { bytes throws(EngineError) in
-                try StoreMark(decoding: bytes).floor
-            }
+            return try StoreInspector.mark(of: directory)?.floor
         } catch {
             return nil
         }
@@ -82,11 +79,28 @@ package struct LogInspector {
 
     /// Reads all files and hands every event to a closure.
     package func run(_ handle: Handler) throws -> LogInspection {
+        try run(handle) { file, successor, inspection in
+            try inspect(file, successor: successor, &inspection, handle)
+        }
+    }
+
+    /// Reads the headers of all files and hands files and errors to a closure.
+    package func runHeaders(_ handle: Handler) throws -> LogInspection {
+        try run(handle) { file, _, inspection in
+            _ = try inspectHeader(file, &inspection, handle)
+        }
+    }
+
+    private func run(
+        _ handle: Handler,
+        _ inspect: (OpenFile, LogFileHeader?, inout LogInspection) throws -> Void
+    ) throws -> LogInspection {
         var inspection = LogInspection()
-        let files = try openFiles()
-        var previous: UInt64 = 0
+        let (files, start) = try openFiles()
+        var previous = start ?? files.first.map { $0.number - 1 } ?? 0
         for (index, file) in files.enumerated() {
-            if numbers == nil, file.number != previous + 1 {
+            // What lies before the start is not needed any more: some of it may be gone.
+            if numbers == nil, file.number > previous + 1 {
                 inspection.hasMissingFiles = true
                 let error = EngineError(
                     .logGap,
@@ -95,9 +109,9 @@ package struct LogInspector {
                 )
                 try handle(LogPlace(file: file.file.name, offset: 0), .error(error))
             }
-            previous = file.number
+            previous = max(previous, file.number)
             let successor = index + 1 < files.count ? files[index + 1].header : nil
-            try inspect(file, successor: successor, &inspection, handle)
+            try inspect(file, successor, &inspection)
         }
         try checkEnd(files.last, &inspection, handle)
         return inspection
@@ -125,16 +139,34 @@ package struct LogInspector {
         let headerError: EngineError?
     }
 
-    /// Opens the log files; lists again when one vanished meanwhile, as at the close of an engine.
-    private func openFiles() throws(EngineError) -> [OpenFile] {
-        for _ in 0..<4 {
+    /// Opens the log files, and tells the last one that the manifest says is not needed any more;
+    /// `nil` when the manifest is damaged.
+    ///
+    /// It lists again when a file vanished or the start moved meanwhile, as beside an engine.
+    private func openFiles() throws -> (files: [OpenFile], start: UInt64?) {
+        guard numbers == nil else { return (try openListed(), nil) }
+        var start = readStart()
+        for _ in 1..<StoreInspector.triesMax {
             do throws(EngineError) {
-                return try openListed()
+                let files = try openListed()
+                let next = readStart()
+                if next == start { return (files, start) }
+                start = next
             } catch {
                 guard error.isMissingFile else { throw error }
             }
         }
-        return try openListed()
+        return (try openListed(), start)
+    }
+
+    private func readStart() -> UInt64? {
+        do {
+            let store = try StoreInspector.read(directory) { _, _ in }
+            guard store.manifestNumber > 0 else { return 0 }
+            return store.manifest.isDamaged ? nil : store.manifest.state.logStart.fileNumber
+        } catch {
+            return error is EngineError ? 0 : nil
+        }
     }
 
     private func openListed() throws(EngineError) -> [OpenFile] {
@@ -174,14 +206,7 @@ package struct LogInspector {
         _ inspection: inout LogInspection,
         _ handle: Handler
     ) throws {
-        let start = LogPlace(file: file.file.name, offset: 0)
-        inspection.files += 1
-        if let error = file.headerError {
-            inspection.isDamaged = true
-            return try handle(start, .error(error))
-        }
-        try handle(start, .file(file.header, size: file.size))
-        guard let header = file.header else { return }
+        guard let header = try inspectHeader(file, &inspection, handle) else { return }
         let recorded = recordedLength(of: file, successor: successor)
         let limit = min(recorded ?? file.size, file.size)
         var walk = LogWalk(
@@ -202,6 +227,23 @@ package struct LogInspector {
             )
             try handle(LogPlace(file: file.file.name, offset: file.size), gap)
         }
+    }
+
+    /// Tells of a file; `nil` when it has no header, and hence no frames.
+    private func inspectHeader(
+        _ file: OpenFile,
+        _ inspection: inout LogInspection,
+        _ handle: Handler
+    ) throws -> LogFileHeader? {
+        let start = LogPlace(file: file.file.name, offset: 0)
+        inspection.files += 1
+        if let error = file.headerError {
+            inspection.isDamaged = true
+            try handle(start, .error(error))
+            return nil
+        }
+        try handle(start, .file(file.header, size: file.size))
+        return file.header
     }
 
     private func recordedLength(of file: OpenFile, successor: LogFileHeader?) -> UInt64? {

@@ -9,6 +9,10 @@ struct LogWalk: ~Copyable {
     private let isFinished: Bool
     private var input: FileInput
     private(set) var reader: LogReader
+    /// Where the reader began; `nil` for the first frame.
+    private var start: UInt64?
+    /// Where frames were read a second time.
+    private var lastRetry: UInt64 = 0
 
     init(file: StoreFile, header: LogFileHeader, limit: UInt64, isFinished: Bool) {
         self.file = file
@@ -56,6 +60,8 @@ struct LogWalk: ~Copyable {
         guard start < limit, reader.stop != .sealed, isFinished || last != nil else { return false }
         let end = isFinished ? limit : (last ?? start) + 1
         let found = try search(from: start + UInt64(LogFormat.alignment), to: end)
+        // A running engine may have written the frame behind the reader's back, and later ones.
+        if found.provesSync, !isFinished, try readAgain(upTo: start) { return true }
         let isDamage = isFinished || found.provesSync
         inspection.gaps += 1
         inspection.isDamaged = inspection.isDamaged || isDamage
@@ -68,6 +74,25 @@ struct LogWalk: ~Copyable {
         try handle(LogPlace(file: file.name, offset: start), gap)
         guard let restart = found.restart else { return false }
         reader = LogReader(file: file, frames: header.frames, limit: limit, from: restart)
+        self.start = restart
+        return true
+    }
+
+    /// Makes the reader a new one that stands at an offset, from what the file holds now; `false`
+    /// when that was done there before, or does not work.
+    private mutating func readAgain(upTo offset: UInt64) throws(EngineError) -> Bool {
+        guard offset > lastRetry else { return false }
+        lastRetry = offset
+        let again = LogReader(file: file, frames: header.frames, limit: limit, from: start)
+        do throws(EngineError) {
+            while again.offset < offset, try again.next({ _, _ in }) {}
+        } catch {
+            guard error.code != .io else { throw error }
+            return false
+        }
+        guard again.offset == offset else { return false }
+        reader = again
+        input = FileInput(file: file, limit: limit)
         return true
     }
 

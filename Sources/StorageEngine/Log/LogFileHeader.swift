@@ -57,12 +57,7 @@ package struct LogFileHeader: Hashable, Sendable {
     }
 
     package func encoded() -> ByteBuffer {
-        var buffer = ByteBuffer(capacity: LogFormat.headerSize)
-        buffer.append(LogFormat.magic)
-        buffer.append(LogFormat.version)
-        buffer.append(UInt32(LogFormat.headerSize))
-        buffer.append(LogFormat.knownFeatures)
-        buffer.append(UInt64(0))
+        var buffer = LogFormat.preamble.begin()
         buffer.append(historyID)
         buffer.append(memberID)
         buffer.append(fileNumber)
@@ -79,34 +74,20 @@ package struct LogFileHeader: Hashable, Sendable {
             buffer.append(entry.lastSequenceBefore)
             buffer.append(entry.logHashBefore)
         }
-        buffer.append(zeros: LogFormat.checksumOffset - buffer.count)
-        buffer.append(Checksum.xxh3(buffer.bytes))
+        LogFormat.preamble.finish(&buffer)
         return buffer
     }
 
     /// Decodes a header. The bytes come from disk, so every check throws.
     package init(decoding bytes: UnsafeRawBufferPointer, file: String) throws(EngineError) {
-        func corrupt(_ what: String, at offset: UInt64) -> EngineError {
-            .corruption("reading a log file's header: \(what)", file: file, offset: offset)
+        var reader = try LogFormat.preamble.check(bytes, file: file)
+        guard let fields = Fields(&reader) else {
+            throw LogFormat.preamble.corrupt("impossible contents", file, at: 136)
         }
-        guard bytes.count == LogFormat.headerSize else {
-            throw corrupt("\(bytes.count) bytes, expected \(LogFormat.headerSize)", at: 0)
-        }
-        var reader = ByteReader(bytes)
-        guard reader.uint64() == LogFormat.magic else { throw corrupt("no magic number", at: 0) }
-        let isIntact =
-            Checksum.xxh3(UnsafeRawBufferPointer(rebasing: bytes[..<LogFormat.checksumOffset]))
-            == UInt64(
-                littleEndian: bytes.load(fromByteOffset: LogFormat.checksumOffset, as: UInt64.self)
-            )
-        // A header that a power cut has torn must not look like one of another version.
-        guard isIntact else { throw corrupt("wrong checksum", at: 0) }
-        try Self.checkFormat(&reader, file: file)
-        guard let fields = Fields(&reader) else { throw corrupt("impossible contents", at: 136) }
         guard let newest = fields.epochs.last, newest.epoch == fields.epoch,
             fields.firstSequence == fields.predecessor.lastSequence &+ 1, fields.fileNumber > 0,
             fields.flags & ~LogFormat.startsEpoch == 0
-        else { throw corrupt("contradicting contents", at: 72) }
+        else { throw LogFormat.preamble.corrupt("contradicting contents", file, at: 72) }
         self.init(
             identity: LogFileIdentity(
                 historyID: fields.historyID,
@@ -118,34 +99,6 @@ package struct LogFileHeader: Hashable, Sendable {
             startsEpoch: fields.flags & LogFormat.startsEpoch != 0,
             epochs: fields.epochs
         )
-    }
-
-    /// Refuses other format versions and unknown features before any other field is believed.
-    private static func checkFormat(
-        _ reader: inout ByteReader,
-        file: String
-    ) throws(EngineError) {
-        let version = reader.uint32()
-        guard version == LogFormat.version else {
-            throw EngineError(
-                .unsupportedFormat,
-                "reading a log file: format version \(version ?? 0), "
-                    + "this program knows \(LogFormat.version)",
-                file: file,
-                offset: 8
-            )
-        }
-        let size = reader.uint32()
-        let required = reader.uint64() ?? 0
-        guard size == UInt32(LogFormat.headerSize), required & ~LogFormat.knownFeatures == 0 else {
-            throw EngineError(
-                .unsupportedFormat,
-                "reading a log file: features \(hexadecimal(required)) are unknown to this program",
-                file: file,
-                offset: 16
-            )
-        }
-        _ = reader.uint64()
     }
 
     /// The decoded fields behind the features.

@@ -74,7 +74,14 @@ package enum LogFormat {
     package static let knownFeatures: UInt64 = 0
 
     static let magic: UInt64 = 0x0a47_4f4c_4157_4553  // "SEWALOG\n"
-    static let checksumOffset = headerSize - 8
+    /// How a header begins and ends.
+    static let preamble = FilePreamble(
+        magic: magic,
+        version: version,
+        headerSize: headerSize,
+        knownFeatures: knownFeatures,
+        kind: "log file"
+    )
     static let epochCountMax = 120
     static let startsEpoch: UInt32 = 1
 

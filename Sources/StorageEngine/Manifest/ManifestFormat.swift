@@ -72,7 +72,14 @@ package enum ManifestFormat {
 
     static let magic: UInt64 = 0x0a46_494e_414d_4553  // "SEMANIF\n"
     static let knownFeatures: UInt64 = 0
-    static let checksumOffset = headerSize - 8
+    /// How a header begins and ends.
+    static let preamble = FilePreamble(
+        magic: magic,
+        version: version,
+        headerSize: headerSize,
+        knownFeatures: knownFeatures,
+        kind: "manifest"
+    )
     /// A snapshot over this size is cut; a larger edit is not appended, but makes a new file.
     static let editSizeMax = 16 << 20
     /// A manifest up to this size is not replaced because of its size.
@@ -117,82 +124,29 @@ package struct ManifestHeader: Hashable, Sendable {
     }
 
     package func encoded() -> ByteBuffer {
-        var buffer = ByteBuffer(capacity: ManifestFormat.headerSize)
-        buffer.append(ManifestFormat.magic)
-        buffer.append(ManifestFormat.version)
-        buffer.append(UInt32(ManifestFormat.headerSize))
-        buffer.append(ManifestFormat.knownFeatures)
-        buffer.append(UInt64(0))
+        var buffer = ManifestFormat.preamble.begin()
         buffer.append(historyID)
         buffer.append(memberID)
         buffer.append(fileNumber)
         buffer.append(snapshotEnd)
-        buffer.append(zeros: ManifestFormat.checksumOffset - buffer.count)
-        buffer.append(Checksum.xxh3(buffer.bytes))
+        ManifestFormat.preamble.finish(&buffer)
         return buffer
     }
 
     /// Decodes a header. The bytes come from disk, so every check throws.
     package init(decoding bytes: UnsafeRawBufferPointer, file: String) throws(EngineError) {
-        func corrupt(_ what: String, at offset: UInt64) -> EngineError {
-            .corruption("reading a manifest's header: \(what)", file: file, offset: offset)
-        }
-        guard bytes.count == ManifestFormat.headerSize else {
-            throw corrupt("\(bytes.count) bytes, expected \(ManifestFormat.headerSize)", at: 0)
-        }
-        var reader = ByteReader(bytes)
-        guard reader.uint64() == ManifestFormat.magic else {
-            throw corrupt("no magic number", at: 0)
-        }
-        let end = ManifestFormat.checksumOffset
-        let checksum = bytes.loadUnaligned(fromByteOffset: end, as: UInt64.self)
-        // A damaged header must not look like one of another version.
-        guard
-            Checksum.xxh3(UnsafeRawBufferPointer(rebasing: bytes[..<end]))
-                == UInt64(littleEndian: checksum)
-        else { throw corrupt("wrong checksum", at: UInt64(end)) }
-        try Self.checkFormat(&reader, file: file)
+        var reader = try ManifestFormat.preamble.check(bytes, file: file)
         guard let history = reader.uniqueID(), let member = reader.uniqueID(),
             let number = reader.uint64(), let snapshotEnd = reader.uint64(), number > 0,
             snapshotEnd > UInt64(ManifestFormat.headerSize),
             snapshotEnd <= ManifestFormat.numberMax,
             snapshotEnd % UInt64(LogFormat.alignment) == 0
-        else { throw corrupt("impossible contents", at: 64) }
+        else { throw ManifestFormat.preamble.corrupt("impossible contents", file, at: 64) }
         self.init(
             historyID: history,
             memberID: member,
             fileNumber: number,
             snapshotEnd: snapshotEnd
         )
-    }
-
-    /// Refuses other format versions and unknown features before any other field is believed.
-    private static func checkFormat(
-        _ reader: inout ByteReader,
-        file: String
-    ) throws(EngineError) {
-        let version = reader.uint32() ?? 0
-        guard version == ManifestFormat.version else {
-            throw EngineError(
-                .unsupportedFormat,
-                "reading a manifest: format version \(version), "
-                    + "this program knows \(ManifestFormat.version)",
-                file: file,
-                offset: 8
-            )
-        }
-        let size = reader.uint32()
-        let required = reader.uint64() ?? 0
-        guard size == UInt32(ManifestFormat.headerSize),
-            required & ~ManifestFormat.knownFeatures == 0
-        else {
-            throw EngineError(
-                .unsupportedFormat,
-                "reading a manifest: features \(hexadecimal(required)) are unknown to this program",
-                file: file,
-                offset: 16
-            )
-        }
-        _ = reader.uint64()
     }
 }

@@ -81,57 +81,18 @@ struct Wal: ParsableCommand {
     }
 
     private func summarize(_ total: LogInspection) throws {
-        let members: [LinePrinter.Member] = [
-            ("type", .string("summary")), ("files", .integer(total.files)),
-            ("frames", .integer(total.frames)), ("records", .integer(total.records)),
-            ("gaps", .integer(total.gaps)), ("lastSequence", .unsigned(total.lastSequence)),
-            ("damaged", .boolean(total.isDamaged)),
-            ("missingFiles", .boolean(total.hasMissingFiles)),
-        ]
-        guard filter.format == .text else { return try ToolOutput.print(JSON.object(members).text) }
-        try ToolOutput.print(
-            members.dropFirst().map { "\($0.name)=\($0.value.plainText)" }.joined(separator: " ")
-        )
+        try LinePrinter(filter).summary(total.members)
     }
 }
 
-struct Find: ParsableCommand {
-    static let configuration = CommandConfiguration(
-        abstract: "Prints every operation on a key that is in the log, the oldest first.",
-        discussion: "Example: enginedump find DIR user:1 --format json"
-    )
-
-    @Argument(help: "The store's directory.") var directory: String
-    @Argument(help: "The key.") var key: String
-    @Flag(help: "The key and the values are lowercase hexadecimal digits.") var hex = false
-    @Option(help: "text or json (one object a line).") var format = OutputFormat.text
-
-    func run() throws {
-        var filter = try Filter.parse(hex ? ["--hex"] : [])
-        filter.format = format
-        let key = try filter.bytes(key)
-        let printer = LinePrinter(filter)
-        var count = 0
-        let found = try LogInspector(path: directory).run { place, event in
-            switch event {
-            case .record(let head, let operations):
-                let shown = try InspectedOperation.all(operations).filter { $0.touches(key) }
-                count += shown.count
-                try printer.record(place, head, shown)
-            case .error(let error): try printer.error(place, error)
-            case .gap(let length, let reason, let after, isDamage: true):
-                try printer.gap(
-                    place,
-                    length: length,
-                    reason: reason,
-                    after: after,
-                    isDamage: true
-                )
-            default: break
-            }
-        }
-        if found.isDamaged { throw SilentExit(.corruption) }
-        if found.hasMissingFiles { throw SilentExit(.gap) }
-        if count == 0 { throw SilentExit(.keyNotFound) }
+extension LogInspection {
+    /// What a summary says of the log.
+    var members: [LinePrinter.Member] {
+        [
+            ("files", .integer(files)), ("frames", .integer(frames)),
+            ("records", .integer(records)), ("gaps", .integer(gaps)),
+            ("lastSequence", .unsigned(lastSequence)), ("damaged", .boolean(isDamaged)),
+            ("missingFiles", .boolean(hasMissingFiles)),
+        ]
     }
 }

@@ -7,7 +7,7 @@ internal import ToolSupport
 final class LinePrinter {
     typealias Member = (name: String, value: JSON)
 
-    private let filter: Filter
+    let filter: Filter
     private var left: Int
     private(set) var lineCount = 0
 
@@ -29,8 +29,9 @@ final class LinePrinter {
         switch filter.format {
         case .json: try ToolOutput.print(JSON.object(all).text)
         case .text:
-            let rest = members.map { "\($0.name)=\(Self.text($0.value))" }.joined(separator: " ")
-            try ToolOutput.print("\(place.file):\(place.offset) \(type) \(rest)")
+            let words = [type] + members.map { "\($0.name)=\(Self.text($0.value))" }
+            let rest = words.joined(separator: " ")
+            try ToolOutput.print("\(place.file):\(place.offset) \(rest)")
         }
     }
 
@@ -108,26 +109,18 @@ final class LinePrinter {
         _ operations: [InspectedOperation]
     ) throws {
         for operation in operations {
-            var members: [Member] = [
+            let head: [Member] = [
                 ("sequence", .unsigned(head.sequence)),
                 ("stamp", .string("\(head.stamp >> 16).\(head.stamp & 0xffff)")),
                 ("kind", .string("\(head.kind)")),
-                ("operation", .string(operation.kind.name)),
-                JSON.member("key", bytes: operation.key, hex: filter.hex),
             ]
-            if let upper = operation.upper {
-                members.append(JSON.member("upperKey", bytes: upper, hex: filter.hex))
-            }
-            if let value = operation.value, !filter.noValues {
-                members.append(JSON.member("value", bytes: value, hex: filter.hex))
-            }
-            try line("record", place, members)
+            try line("record", place, head + members(operation))
         }
     }
 }
 
 extension OperationKind {
-    fileprivate var name: String {
+    var name: String {
         switch self {
         case .put: "put"
         case .delete: "delete"
