@@ -25,9 +25,9 @@ final class ThreadPool: Sendable {
     /// What came of a call, on its way from a thread of the pool to the task.
     ///
     /// A task that is resumed before it has suspended goes on at once, while the thread may still
-    /// be inside `resume`. Both pass through the lock, so that the thread is out before the task uses
-    /// the continuation's memory again. The runtime orders the two itself, but not where the thread
-    /// sanitizer can see it.
+    /// be inside `resume`. Both pass through the lock, so that the thread is out before the task
+    /// uses the continuation's memory again. The runtime orders the two itself, but not where the
+    /// thread sanitizer can see it.
     private final class Outcome<R: Sendable, E: Error>: @unchecked Sendable {
         private let lock = Lock()
         // Protected by the lock.

@@ -5,7 +5,8 @@ import Testing
 
 @Suite struct SealWakeTests {
     /// The log thread seals for a flush that was asked for. While two indexes wait already it
-    /// cannot, and sleeps: the end of a flush must wake it, although writers are neither slowed nor held.
+    /// cannot, and sleeps: the end of a flush must wake it, although writers are neither slowed
+    /// nor held.
     @Test func aFlushWakesWhoWaitsForRoomToSeal() throws {
         let engine = try openSimulated(SimulatedFileSystem()) { $0.writeBufferSize = 16_384 }
         let pipeline = try #require(engine.pipeline)

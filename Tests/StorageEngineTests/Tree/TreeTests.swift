@@ -167,6 +167,27 @@ import Testing
         try await engine.close()
     }
 
+    /// What was read from the log is flushed with the epoch it was written in, also when nothing is
+    /// written after the open.
+    @Test func aFlushAfterAnOpenWithoutAWriteKeepsTheEpochs() throws {
+        let first = try open()
+        let epoch = try first.put("1", for: "a", ack: .disk).position.epoch
+        try first.close()
+
+        let second = try open()
+        #expect(try second.write(WriteBatch(), ack: .memory).position.epoch == epoch)
+        try second.flush()
+        let state = try #require(second.pipeline).maintenance.manifest.state
+        #expect(state.epochs.map(\.epoch) == [epoch])
+        #expect(state.flushed.epoch == epoch && state.flushed.sequence == 1)
+        try second.close()
+
+        let third = try open()
+        let next = try third.put("2", for: "b", ack: .disk).position
+        #expect(next.epoch.number == epoch.number + 1 && next.sequence == 2)
+        try third.close()
+    }
+
     @Test func eventsTellOfFlushesAndCompactionsUntilTheEnd() async throws {
         let engine = try open()
         let events = engine.events

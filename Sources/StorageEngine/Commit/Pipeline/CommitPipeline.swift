@@ -92,6 +92,7 @@ final class CommitPipeline: @unchecked Sendable {
         self.writer = writer
         sequencer = Sequencer(recovered: recovered)
         state = PipelineState(lastSequence: recovered.end.lastSequence)
+        state.epochs = recovered.epochs
         state.finishedEnds = recovered.finishedEnds
         synced = Atomic(recovered.end.lastSequence)
         maintenance.log = self
