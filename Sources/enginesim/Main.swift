@@ -13,16 +13,21 @@ struct Main {
         if let count = arguments.scale { return scale(count, arguments.directory) }
         let time = SystemTime()
         let start = time.monotonicNanoseconds
-        var counts = SimulatedRun.Counts()
+        var counts = Tally()
         var seeds = 0
         for seed in arguments.seeds {
             let elapsed = (time.monotonicNanoseconds - start) / 1_000_000_000
             if seeds >= 100, elapsed >= arguments.seconds { break }
+            var current: SimulatedRun?
             do {
-                let run = try SimulatedRun(seed: seed)
-                try run.run(operations: arguments.operations)
-                counts += run.counts
+                var plan = SimulatedRun.Plan()
+                plan.operations = arguments.operations
+                let run = try SimulatedRun(seed: seed, plan)
+                current = run
+                try run.run()
+                counts += run.tally
             } catch {
+                if getenv("TRACE") != nil { for line in current?.traceText ?? [] { print(line) } }
                 print("FAILED: \(error)")
                 print(
                     "replay: enginesim --seeds \(seed)..<\(seed + 1) --operations "
@@ -50,16 +55,12 @@ struct Main {
         }
     }
 
-    private static func report(_ counts: SimulatedRun.Counts, seeds: Int, seconds: UInt64) {
-        let members: [(String, Int)] = [
-            ("seeds", seeds), ("seconds", Int(seconds)), ("writes", counts.operations),
-            ("acknowledged", counts.acknowledged), ("crashes", counts.crashes),
-            ("cleanReopens", counts.reopens), ("positionsChecked", counts.positions),
-            ("imagesOpened", counts.images), ("snapshotsChecked", counts.snapshots),
-            ("flushes", counts.flushes), ("compactions", counts.compactions),
-            ("moves", counts.moves),
-        ]
-        let text = members.map { "\"\($0.0)\":\($0.1)" }.joined(separator: ",")
-        print("{\(text)}")
+    private static func report(_ counts: Tally, seeds: Int, seconds: UInt64) {
+        for (group, counts) in counts.counts.sorted(by: { $0.key < $1.key }) {
+            for (name, count) in counts.sorted(by: { $0.key < $1.key }) {
+                print(group, "|", name, "|", count)
+            }
+        }
+        print(seeds, seconds)
     }
 }

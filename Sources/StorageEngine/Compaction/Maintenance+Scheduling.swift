@@ -177,8 +177,8 @@ extension Maintenance {
 
     private func finish(_ install: Install) {
         state.installRetryTime = 0
-        state.garbage += state.unknownSegments
-        state.unknownSegments = []
+        state.garbage += state.leftovers
+        state.leftovers = []
         switch install.source {
         case .flush(let sealed):
             state.isFlushing = false

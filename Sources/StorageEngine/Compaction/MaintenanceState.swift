@@ -35,8 +35,8 @@ final class MaintenanceState {
 
     /// Files that no durable version names any more.
     var garbage: [FileName] = []
-    /// Segments that become garbage with the first edit.
-    var unknownSegments: [FileName] = []
+    /// What was found superfluous at the opening; it becomes garbage with the first edit.
+    var leftovers: [FileName] = []
     /// The last log file that became garbage.
     var obsoleteLog: UInt64 = 0
     var isRemoving = false

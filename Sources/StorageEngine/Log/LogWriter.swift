@@ -163,6 +163,18 @@ final class LogWriter {
     ///
     /// Thread safety: may be called without the append role.
     func makeFile(number: UInt64) throws(EngineError) -> StoreFile {
+        do throws(EngineError) {
+            return try reserveFile(number: number)
+        } catch {
+            guard error.isTakenName else { throw error }
+        }
+        // An earlier attempt failed, and could not remove what it had made. Nobody has written a
+        // header to it: that would have ended all writing, or made it the current file.
+        try directory.durableRemove([.log(number)])
+        return try reserveFile(number: number)
+    }
+
+    private func reserveFile(number: UInt64) throws(EngineError) -> StoreFile {
         try directory.durableCreate(.log(number)) { file throws(EngineError) in
             do throws(EngineError) {
                 try file.allocate(size: reservedSize)
