@@ -166,12 +166,18 @@ final class LogWriter {
         do throws(EngineError) {
             return try reserveFile(number: number)
         } catch {
-            guard error.isTakenName else { throw error }
+            // An earlier attempt failed, and could not remove what it had made.
+            guard error.isTakenName, try isUnused(number: number) else { throw error }
         }
-        // An earlier attempt failed, and could not remove what it had made. Nobody has written a
-        // header to it: that would have ended all writing, or made it the current file.
         try directory.durableRemove([.log(number)])
         return try reserveFile(number: number)
+    }
+
+    /// Whether no header was ever written to a log file.
+    private func isUnused(number: UInt64) throws(EngineError) -> Bool {
+        let file = try directory.open(.log(number), for: .read)
+        let header = try file.read(count: LogFormat.headerSize, at: 0)
+        return header.allSatisfy { $0 == 0 }
     }
 
     private func reserveFile(number: UInt64) throws(EngineError) -> StoreFile {

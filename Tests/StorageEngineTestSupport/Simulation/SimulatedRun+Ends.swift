@@ -93,7 +93,7 @@ extension SimulatedRun {
 
     /// In seeds with faults, an opening that may fail; it leaves nothing worse than it was.
     private func openWithFault() throws {
-        guard workload.faultsPerThousand > 0, Int.random(in: 0..<3, using: &generator) == 0 else {
+        guard workload.faultWeight > 0, Int.random(in: 0..<3, using: &generator) == 0 else {
             return
         }
         planFault()
@@ -123,15 +123,21 @@ extension SimulatedRun {
         endFaults()
         try drain()
         guard hasFaults, !stepper.isPoisoned else { return }
-        // Whatever was put off is tried again by then.
-        clock.advance(by: 30_000_000_000)
+        // Whatever was put off is tried again.
+        for _ in 0..<100 {
+            clock.advance(by: 1_000_000_000)
+            for actor in EngineStepper.Actor.allCases {
+                if let unit = stepper.take(actor) { units.append(unit) }
+            }
+            try drain()
+        }
         let changes = workload.changes(of: submitted, using: &generator)
         let write = submit(changes, .disk, to: stepper)
         pending.append(PendingWrite(write: write, changes: changes))
         let before = acks.count
         try drain()
         guard acks.count > before else {
-            throw fail("the faults are over, and a write is refused still")
+            throw fail("the faults are over, and a write is refused still: \(lastFailure)")
         }
         tally.add("totals", "recoveries from faults without reopening")
     }

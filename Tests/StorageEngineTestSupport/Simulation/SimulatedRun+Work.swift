@@ -134,6 +134,7 @@ extension SimulatedRun {
     private func noteFailure(_ error: EngineError) throws {
         guard hasFaults else { throw fail("a write failed without a fault: \(error)") }
         surface("write", error)
+        lastFailure = "\(error)"
         switch error.code {
         case .noSpace:
             tally.sometimes(.refusedForSpace)

@@ -53,6 +53,7 @@ package final class SimulatedRun {
     /// Whether a fault was planned in this phase, and whether the disk was full.
     var hasFaults = false
     var wasFull = false
+    var lastFailure = ""
 
     struct PendingWrite {
         let write: EngineStepper.Write
@@ -98,17 +99,17 @@ package final class SimulatedRun {
     }
 
     private func step() throws {
-        switch Int.random(in: 0..<1000, using: &generator) {
-        case 0..<250: submit()
-        case 250..<550: take()
-        case 550..<700: try performOne()
-        case 700..<850: try finishOne()
-        case 850..<920: clock.advance(by: .random(in: 1...20_000_000, using: &generator))
-        case 920..<940: clock.advance(by: .random(in: 1...2_000_000_000, using: &generator))
-        case 940..<960: try read()
-        case 960..<970: clock.jumpWall(by: .random(in: -5000...5000, using: &generator))
-        case 970..<970 + workload.endsPerThousand: try end()
-        case 980..<980 + workload.faultsPerThousand: planFault()
+        switch Int.random(in: 0..<10_000, using: &generator) {
+        case 0..<2500: submit()
+        case 2500..<5500: take()
+        case 5500..<7000: try performOne()
+        case 7000..<8500: try finishOne()
+        case 8500..<9200: clock.advance(by: .random(in: 1...20_000_000, using: &generator))
+        case 9200..<9400: clock.advance(by: .random(in: 1...2_000_000_000, using: &generator))
+        case 9400..<9550: try read()
+        case 9550..<9650: clock.jumpWall(by: .random(in: -5000...5000, using: &generator))
+        case 9700..<9700 + workload.endWeight: try end()
+        case 9800..<9800 + workload.faultWeight: planFault()
         default:
             // A poisoned store refuses everything: go on with the next phase soon.
             if stepper.isPoisoned, Int.random(in: 0..<4, using: &generator) == 0 { try end() }

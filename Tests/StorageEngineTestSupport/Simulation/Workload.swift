@@ -14,10 +14,10 @@ package struct Workload: Sendable {
     let ackWeights: [Int]
     /// The most writes that wait, and units that are in flight.
     let writesInFlight: Int
-    /// How many steps of a thousand end the engine, by a crash or a close.
-    let endsPerThousand: Int
-    /// How many steps of a thousand plan a fault; 0 in most runs.
-    let faultsPerThousand: Int
+    /// How many steps of ten thousand end the engine, by a crash or a close.
+    let endWeight: Int
+    /// How many steps of ten thousand plan a fault; 0 in most runs.
+    let faultWeight: Int
     /// Whether a failed sync brings the old bytes back.
     let failedSyncReverts: Bool
 
@@ -38,13 +38,13 @@ package struct Workload: Sendable {
         profile = Bool.random(using: &generator) ? .strict : .ext4
         let keyCount = [3, 20, 200].randomElement(using: &generator) ?? 20
         keys = Self.keys(count: keyCount, shape: .random(in: 0..<3, using: &generator))
-        valueSizeMax = [8, 100, 1500].randomElement(using: &generator) ?? 100
+        valueSizeMax = [8, 200, 1500].randomElement(using: &generator) ?? 100
         batchSizeMax = [1, 4, 20].randomElement(using: &generator) ?? 4
         rangeDeletePercent = [0, 2, 20].randomElement(using: &generator) ?? 2
         ackWeights = (0..<3).map { _ in Int.random(in: 0...4, using: &generator) }
         writesInFlight = Int.random(in: 1...8, using: &generator)
-        endsPerThousand = [1, 2, 6].randomElement(using: &generator) ?? 2
-        faultsPerThousand = [0, 0, 5].randomElement(using: &generator) ?? 0
+        endWeight = [3, 10, 30].randomElement(using: &generator) ?? 10
+        faultWeight = [0, 0, 30].randomElement(using: &generator) ?? 0
         failedSyncReverts = Bool.random(using: &generator)
     }
 
