@@ -22,7 +22,7 @@ package struct SimulatedFault: Sendable {
     /// `nil` for a short count without an error.
     let errno: Int32?
     let bytesDone: Int?
-    let occurrence: Int
+    var occurrence: Int
     let duration: Duration
     /// Whether the call does its work and then reports the error nevertheless.
     package var takesEffect = false
@@ -72,18 +72,26 @@ struct SimulatedFaults: Sendable {
     private var planned: [(fault: SimulatedFault, matches: Int)] = []
     private(set) var callCount = 0
     private(set) var injected: [InjectedFault] = []
+    /// How many of ``injected`` were taken.
+    private(set) var injectedBefore = 0
+    var recordsCalls = false
+    private(set) var recorded: [(call: SimulatedCall, name: String)] = []
 
     mutating func inject(_ fault: SimulatedFault) { planned.append((fault, 0)) }
     mutating func removeAll() { planned = [] }
 
     mutating func takeInjected() -> [InjectedFault] {
-        defer { injected = [] }
+        defer {
+            injectedBefore += injected.count
+            injected = []
+        }
         return injected
     }
 
     /// Counts a call, and returns the fault that hits it.
     mutating func hit(_ call: SimulatedCall, _ name: String, now: UInt64) -> SimulatedFault? {
         callCount += 1
+        if recordsCalls { recorded.append((call, name)) }
         guard !planned.isEmpty else { return nil }
         var found: SimulatedFault?
         for index in planned.indices {

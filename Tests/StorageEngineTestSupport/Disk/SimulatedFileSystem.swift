@@ -69,7 +69,18 @@ package final class SimulatedFileSystem: FileSystem, @unchecked Sendable {
     /// How many calls were made.
     package var callCount: Int { look { $0.faults.callCount } }
     /// How many calls were hit by a fault.
-    package var injectedFaultCount: Int { look { $0.faults.injected.count } }
+    package var injectedFaultCount: Int {
+        look { $0.faults.injectedBefore + $0.faults.injected.count }
+    }
+    /// Whether every call is written down.
+    package var recordsCalls: Bool {
+        get { look { $0.faults.recordsCalls } }
+        set { look { $0.faults.recordsCalls = newValue } }
+    }
+    /// The calls that were made since.
+    package var recordedCalls: [(call: SimulatedCall, name: String)] {
+        look { $0.faults.recorded }
+    }
     /// The calls that were hit by a fault, in order.
     package var injectedFaults: [InjectedFault] { look { $0.faults.injected } }
     /// The same, and forgets them.

@@ -16,21 +16,24 @@ extension SimulatedRun {
         tally.add("images", policy.name)
         fold(fileSystem)
         abandon()
+        calls += fileSystem.recordedCalls
+        endFaults()
         fileSystem = image
-        fileSystem.clock = clock
-        fileSystem.failedSyncReverts = workload.failedSyncReverts
+        prepare(image)
         try reopen("after a crash, \(policy)", floor: floor, isDurable: true)
         tally.sometimes(isKill ? .memoryWriteLost : .walWriteLost, engine.lastSequence < last)
     }
 
     func closeAndReopen() throws {
-        if Bool.random(using: &generator) { try recoverFromFaults() }
+        if Bool.random(using: &generator), hasFaults { try recoverFromFaults() }
         fileSystem.capacity = .max
         try drain()
         snapshots.removeAll()
         let last = engine.lastSequence
         var failure: EngineError?
+        let before = fileSystem.injectedFaultCount
         do throws(EngineError) { try engine.close() } catch { failure = error }
+        noteFault(in: "close", since: before)
         if let failure {
             guard hasFaults else { throw fail("a close failed without a fault: \(failure)") }
             surface("close", failure)
@@ -73,15 +76,18 @@ extension SimulatedRun {
 
     /// Opens what is there now: everything up to `floor`, durable when `isDurable`.
     private func reopen(_ what: String, floor: UInt64, isDurable: Bool) throws {
-        hasFaults = false
         wasFull = false
         let start = fileSystem.traceEnd
         acks = isDurable ? [Ack(position: start, sequence: floor, point: .disk)] : []
-        try openWithFault()
+        if !workload.isSwept { try openWithFault() }
         endFaults()
-        fold(fileSystem)
-        engine = try open(fileSystem, clock, what, floor: floor)
-        if model.isWithdrawn(engine.lastSequence) { tally.sometimes(.withdrawnWriteSurvived) }
+        tally.add("totals", "recoveries")
+        engine = try openMeetingFault(generator.next()) {
+            throw fail(.ackedWriteLost, "\(what): open failed: \($0)")
+        }
+        hasFaults = plan.fault != nil && faultUnit == nil
+        try checkBounds(engine, what, floor: floor)
+        tally.sometimes(.withdrawnWriteSurvived, model.isWithdrawn(engine.lastSequence))
         model.cut(to: engine.lastSequence)
         stepper = EngineStepper(engine)
         // What was recovered counts as durable from here on.
@@ -96,16 +102,16 @@ extension SimulatedRun {
         guard workload.faultWeight > 0, Int.random(in: 0..<3, using: &generator) == 0 else {
             return
         }
+        endFaults()
         planFault()
         do throws(EngineError) {
             _ = try Self.open(fileSystem, workload, clock, generator.next())
         } catch {
-            guard error.code == .io || error.code == .noSpace, hasFaults else {
+            guard error.code == .io || error.code == .noSpace else {
                 throw fail("an opening failed otherwise than by the fault: \(error)")
             }
             surface("open", error)
         }
-        hasFaults = false
     }
 
     func floor(_ point: AckPoint, at position: Int) -> UInt64 {
@@ -142,7 +148,9 @@ extension SimulatedRun {
         tally.add("totals", "recoveries from faults without reopening")
     }
 
-    private func endFaults() {
+    func endFaults() {
+        // The run's own fault stays until it has hit.
+        if plan.fault != nil, fileSystem.injectedFaultCount == 0 { return }
         for fault in fileSystem.takeInjectedFaults() {
             let errno = fault.errno.map { " errno \($0)" } ?? " short"
             tally.add("errors injected", fault.call.rawValue + errno)

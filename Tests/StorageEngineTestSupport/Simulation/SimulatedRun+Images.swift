@@ -11,6 +11,7 @@ extension SimulatedRun {
         if Int.random(in: 0..<8, using: &chance) == 0 { try checkReadOnly(image, what) }
         let names = image.names(inDirectory: Self.directory, .cached) ?? []
         let first = try recover(image, clock, what, floor: floor, .everything)
+        tally.sometimes(.crashBeforeTheFirstWrite, first.sequence == 0)
         tally.sometimes(.tornTailCut, first.report.tornBytes > 0)
         tally.sometimes(.tailRewritten, first.report.rewrittenRecords > 0)
         noteLeftovers(before: names, after: image)
@@ -94,6 +95,12 @@ extension SimulatedRun {
         } catch {
             throw fail(.ackedWriteLost, "\(what): open failed: \(error)")
         }
+        try checkBounds(engine, what, floor: floor)
+        return engine
+    }
+
+    /// What was found lies between what was acknowledged and what was ever written.
+    func checkBounds(_ engine: Engine, _ what: String, floor: UInt64) throws {
         let found = engine.lastSequence
         hash.add(Int(found))
         if engine.recovery.tornBytes > 0 { tally.add("totals", "torn tails") }
@@ -104,7 +111,6 @@ extension SimulatedRun {
                     + "\(model.lastSequence)"
             )
         }
-        return engine
     }
 
     /// A read-only opening sees the same as a repairing one will, and changes nothing.

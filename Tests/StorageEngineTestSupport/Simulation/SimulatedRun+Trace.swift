@@ -56,7 +56,6 @@ extension SimulatedRun {
     }
 
     private func noteCrash(at position: Int) {
-        tally.sometimes(.crashBeforeTheFirstWrite, model.lastSequence == 0 || acks.isEmpty)
         let span = spans.last { $0.range.lowerBound < position }
         guard let span, position < span.range.upperBound else { return }
         switch span.unit {

@@ -51,7 +51,9 @@ extension SimulatedRun {
 
     func perform(_ unit: EngineStepper.Unit) throws {
         let start = fileSystem.traceEnd
+        let faults = fileSystem.injectedFaultCount
         stepper.perform(unit)
+        noteFault(in: unit.name, since: faults)
         noteSequenced()
         let end = fileSystem.traceEnd
         if end > start { spans.append((start..<end, unit.name)) }

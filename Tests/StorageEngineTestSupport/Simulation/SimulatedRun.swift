@@ -1,3 +1,4 @@
+internal import Logging
 import StorageEngine
 
 // One seed: a store that is written, read, closed, killed and reopened, stepped from random numbers,
@@ -19,6 +20,11 @@ package final class SimulatedRun {
         package var operations = 2000
         /// At how many positions of the trace crash images are opened; `nil` for all.
         package var samples: Int? = 20
+        /// The one fault of the run, on the call of that number from the first opening on; `nil`
+        /// when the workload plans its faults.
+        package var fault: SimulatedFault?
+        /// Whether the calls are written down.
+        package var recordsCalls = false
 
         package init() {}
     }
@@ -54,6 +60,11 @@ package final class SimulatedRun {
     var hasFaults = false
     var wasFull = false
     var lastFailure = ""
+    /// The calls that were made on file systems that are no longer used.
+    package var calls: [(call: SimulatedCall, name: String)] = []
+    /// In which unit of work a fault hit first.
+    package var faultUnit: String?
+    let warnings = WarningCounter.Count()
 
     struct PendingWrite {
         let write: EngineStepper.Write
@@ -74,13 +85,60 @@ package final class SimulatedRun {
         self.plan = plan
         generator = SeededGenerator(seed: seed)
         chance = SeededGenerator(seed: ~seed)
-        workload = Workload(using: &generator)
+        var workload = Workload(using: &generator)
+        workload.isSwept = plan.fault != nil || plan.recordsCalls
+        workload.options.logger = Logger(label: "simulation") { [warnings] _ in
+            WarningCounter(warnings)
+        }
+        self.workload = workload
         fileSystem = SimulatedFileSystem(profile: workload.profile)
+        model = ModelStore(keys: workload.keys)
+        // Replaced at once, by one that may meet the fault.
+        engine = try Self.open(SimulatedFileSystem(), workload, clock, seed)
+        stepper = EngineStepper(engine)
+        prepare(fileSystem)
+        engine = try openMeetingFault(seed) { throw $0 }
+        stepper = EngineStepper(engine)
+    }
+
+    /// Gives a file system the run's clock, habits and fault.
+    func prepare(_ fileSystem: SimulatedFileSystem) {
         fileSystem.clock = clock
         fileSystem.failedSyncReverts = workload.failedSyncReverts
-        model = ModelStore(keys: workload.keys)
-        engine = try Self.open(fileSystem, workload, clock, seed)
-        stepper = EngineStepper(engine)
+        fileSystem.recordsCalls = plan.recordsCalls
+        guard var fault = plan.fault, faultUnit == nil else { return }
+        hasFaults = true
+        fault.occurrence -= calls.count
+        fileSystem.inject(fault)
+    }
+
+    /// Opens the store; when the planned fault makes that fail, without the fault once more.
+    func openMeetingFault(
+        _ seed: UInt64,
+        _ report: (EngineError) throws -> Never
+    ) throws -> Engine {
+        let before = fileSystem.injectedFaultCount
+        defer { noteFault(in: "open", since: before) }
+        do throws(EngineError) {
+            return try Self.open(fileSystem, workload, clock, seed)
+        } catch {
+            guard fileSystem.injectedFaultCount > before,
+                error.code == .io || error.code == .noSpace
+            else { try report(error) }
+            surface("open", error)
+        }
+        noteFault(in: "open", since: before)
+        endFaults()
+        do throws(EngineError) {
+            return try Self.open(fileSystem, workload, clock, seed)
+        } catch {
+            try report(error)
+        }
+    }
+
+    /// Notes in which unit of work the run's fault hit.
+    func noteFault(in unit: String, since count: Int) {
+        if fileSystem.injectedFaultCount > count, faultUnit == nil { faultUnit = unit }
     }
 
     /// A hash of everything that the run did and was told.
@@ -94,7 +152,8 @@ package final class SimulatedRun {
         } catch let error as EngineError {
             throw fail("an error where none may be: \(error)")
         }
-        hash.add(Int(bitPattern: UInt(fileSystem.traceHash)))
+        fold(fileSystem)
+        calls += fileSystem.recordedCalls
         tally.add("totals", "seeds")
     }
 
@@ -160,12 +219,14 @@ package final class SimulatedRun {
             if Bool.random(using: &generator) { snapshots.remove(at: index) }
             return
         }
-        let snapshot: Snapshot = try engine.makeSnapshot()
+        let snapshot = try engine.makeSnapshot() as Snapshot
         try check(snapshot, "a new snapshot")
         if snapshots.count < 4 { snapshots.append((snapshot, false)) }
     }
 
     private func check(_ snapshot: Snapshot, _ what: String) throws {
+        let before = fileSystem.injectedFaultCount
+        defer { noteFault(in: "read", since: before) }
         do {
             try model.check(snapshot, .everything, "seed \(seed), \(what)")
             tally.add("totals", "snapshots read")
@@ -188,4 +249,25 @@ final class SharedEntropy: @unchecked Sendable {
     init(seed: UInt64) { generator = SeededGenerator(seed: seed) }
 
     func next() -> UInt64 { lock.with { generator.next() } }
+}
+
+/// Counts what the engine tells operators that went wrong.
+struct WarningCounter: LogHandler {
+    /// Thread safety: none; a run has one thread.
+    final class Count: @unchecked Sendable {
+        var warnings = 0
+    }
+
+    let count: Count
+    var metadata: Logger.Metadata = [:]
+    var logLevel = Logger.Level.warning
+
+    init(_ count: Count) { self.count = count }
+
+    subscript(metadataKey key: String) -> Logger.Metadata.Value? {
+        get { metadata[key] }
+        set { metadata[key] = newValue }
+    }
+
+    func log(event: Logging.LogEvent) { count.warnings += 1 }
 }

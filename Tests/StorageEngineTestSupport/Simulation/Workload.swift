@@ -1,9 +1,8 @@
-import Logging
 import StorageEngine
 
 /// The options and habits of one run, all drawn from its seed.
 package struct Workload: Sendable {
-    let options: Engine.Options
+    var options: Engine.Options
     let profile: SimulatedProfile
     /// All keys, in order.
     let keys: [[UInt8]]
@@ -18,6 +17,8 @@ package struct Workload: Sendable {
     let endWeight: Int
     /// How many steps of ten thousand plan a fault; 0 in most runs.
     let faultWeight: Int
+    /// Whether the only fault is the run's own.
+    var isSwept = false
     /// Whether a failed sync brings the old bytes back.
     let failedSyncReverts: Bool
 
@@ -25,7 +26,6 @@ package struct Workload: Sendable {
         var options = Engine.Options()
         options.logFileSize = [16_384, 20_000, 40_000].randomElement(using: &generator) ?? 16_384
         options.memoryWindow = [4096, 6000, 20_000].randomElement(using: &generator) ?? 4096
-        options.logger = Logger(label: "simulation") { _ in SwiftLogNoOpLogHandler() }
         // Often so small that flushes and compactions happen all the time.
         options.writeBufferSize =
             [16_384, 16_384, 40_000, 1 << 20].randomElement(using: &generator) ?? 16_384
