@@ -2,65 +2,82 @@ import Glibc
 import StorageEngine
 import StorageEngineTestSupport
 
-// Simulates crashes: each seed writes, reads, kills and reopens a store on a simulated disk, and
-// every promise is checked. Runs at least 100 seeds of the range, then as many more as the time
-// allows.
+// Simulates crashes and faults: each seed writes, reads, kills and reopens a store on a simulated
+// disk, and every promise is checked. See docs/TESTING.md.
 
 @main
 struct Main {
     static func main() {
         let arguments = Arguments(CommandLine.arguments)
-        if let count = arguments.scale { return scale(count, arguments.directory) }
-        let time = SystemTime()
-        let start = time.monotonicNanoseconds
-        var counts = Tally()
-        var seeds = 0
-        for seed in arguments.seeds {
-            let elapsed = (time.monotonicNanoseconds - start) / 1_000_000_000
-            if seeds >= 100, elapsed >= arguments.seconds { break }
-            var current: SimulatedRun?
-            do {
-                var plan = SimulatedRun.Plan()
-                plan.operations = arguments.operations
-                let run = try SimulatedRun(seed: seed, plan)
-                current = run
-                try run.run()
-                counts += run.tally
-            } catch {
-                if getenv("TRACE") != nil { for line in current?.traceText ?? [] { print(line) } }
-                print("FAILED: \(error)")
-                print(
-                    "replay: enginesim --seeds \(seed)..<\(seed + 1) --operations "
-                        + "\(arguments.operations)"
-                )
-                exit(1)
-            }
-            seeds += 1
-        }
-        let elapsed = (time.monotonicNanoseconds - start) / 1_000_000_000
-        report(counts, seeds: seeds, seconds: elapsed)
-    }
-
-    /// Runs random overwrites on a real disk.
-    private static func scale(_ count: Int, _ directory: String?) {
-        guard let directory else {
-            print("--scale needs --directory")
-            exit(1)
-        }
         do {
-            try ScaleRun(count: count, path: directory).run()
+            switch arguments.leg {
+            case .scale(let count, let path): try ScaleRun(count: count, path: path).run()
+            case .errors: try errors(arguments)
+            case .seeds where arguments.showsHash: try printHashes(arguments)
+            case .seeds: try seeds(arguments)
+            }
         } catch {
             print("FAILED: \(error)")
             exit(1)
         }
     }
 
-    private static func report(_ counts: Tally, seeds: Int, seconds: UInt64) {
-        for (group, counts) in counts.counts.sorted(by: { $0.key < $1.key }) {
-            for (name, count) in counts.sorted(by: { $0.key < $1.key }) {
-                print(group, "|", name, "|", count)
-            }
+    private static func printHashes(_ arguments: Arguments) throws {
+        for seed in arguments.seeds {
+            let run = try SimulatedRun(seed: seed, arguments.plan)
+            try run.run()
+            print(seed, run.traceHash)
         }
-        print(seeds, seconds)
+    }
+
+    private static func seeds(_ arguments: Arguments) throws {
+        let crew = Crew(threads: arguments.threads)
+        let time = SystemTime()
+        let end = time.monotonicNanoseconds + arguments.seconds * 1_000_000_000
+        let done = crew.run(arguments.seeds, until: end, atLeast: 100) { seed in
+            let run = try SimulatedRun(seed: seed, arguments.plan)
+            do {
+                try run.run()
+            } catch {
+                if arguments.showsTrace { for line in run.traceText { print(line) } }
+                throw error
+            }
+            return Crew.Piece(tally: run.tally, hash: run.traceHash)
+        }
+        var tally = done.tally
+        if done.failure == nil {
+            tally += try SelfCheck(arguments).run(done.hashes)
+        }
+        var report = Report(path: arguments.json)
+        let last = arguments.seeds.lowerBound + UInt64(done.count)
+        report.add(
+            tally,
+            "seeds \(arguments.seeds.lowerBound)..<\(last), \(arguments.plan.operations) operations, "
+                + "\(arguments.plan.samples.map { "\($0)" } ?? "all") samples"
+        )
+        try report.finish(done, replay: replay(done.failure?.item, arguments))
+    }
+
+    private static func replay(_ seed: UInt64?, _ arguments: Arguments) -> String {
+        guard let seed else { return "" }
+        let samples = arguments.plan.samples.map { "\($0)" } ?? "all"
+        return "enginesim --seeds '\(seed)..<\(seed + 1)' --operations "
+            + "\(arguments.plan.operations) --samples \(samples) --trace yes"
+    }
+
+    private static func errors(_ arguments: Arguments) throws {
+        let crew = Crew(threads: arguments.threads)
+        var report = Report(path: arguments.json)
+        let sweeps = arguments.seeds.prefix(1000).compactMap { seed in
+            ErrorSweep(seed: seed, operations: arguments.plan.operations)
+        }
+        guard !sweeps.isEmpty else { throw SimulationFailure("no seed of the range runs") }
+        let cases = sweeps.flatMap { $0.cases(stride: arguments.errorStride ?? 1) }
+        let done = crew.run(0..<UInt64(cases.count), until: .max, atLeast: 0) { index in
+            Crew.Piece(tally: try cases[Int(index)].run(), hash: 0)
+        }
+        report.add(done.tally, "errors: \(cases.count) cases")
+        let failed = done.failure.map { "\(cases[Int($0.item)])" } ?? ""
+        try report.finish(done, replay: failed)
     }
 }
