@@ -12,7 +12,8 @@ struct Crew {
     /// What came of an item.
     struct Piece {
         let tally: Tally
-        let hash: UInt64
+        /// `nil` for what is not run twice.
+        let hash: UInt64?
     }
 
     struct Done {

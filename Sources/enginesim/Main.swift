@@ -68,15 +68,15 @@ struct Main {
     private static func errors(_ arguments: Arguments) throws {
         let crew = Crew(threads: arguments.threads)
         var report = Report(path: arguments.json)
-        let sweeps = arguments.seeds.prefix(1000).compactMap { seed in
-            ErrorSweep(seed: seed, operations: arguments.plan.operations)
+        let sweeps = try arguments.seeds.map { seed in
+            try ErrorSweep(seed: seed, operations: arguments.plan.operations)
         }
-        guard !sweeps.isEmpty else { throw SimulationFailure("no seed of the range runs") }
+        print(sweeps.map(\.callCount))
         let cases = sweeps.flatMap { $0.cases(stride: arguments.errorStride ?? 1) }
         let done = crew.run(0..<UInt64(cases.count), until: .max, atLeast: 0) { index in
-            Crew.Piece(tally: try cases[Int(index)].run(), hash: 0)
+            Crew.Piece(tally: try cases[Int(index)].run(), hash: nil)
         }
-        report.add(done.tally, "errors: \(cases.count) cases")
+        report.add(done.tally, "errors, every \(arguments.errorStride ?? 1) calls: \(cases.count) cases")
         let failed = done.failure.map { "\(cases[Int($0.item)])" } ?? ""
         try report.finish(done, replay: failed)
     }

@@ -69,7 +69,7 @@ package struct InjectedFault: Sendable, Hashable {
 
 /// The faults that are planned, and how far the counts are.
 struct SimulatedFaults: Sendable {
-    private var planned: [(fault: SimulatedFault, matches: Int)] = []
+    private(set) var planned: [(fault: SimulatedFault, matches: Int)] = []
     private(set) var callCount = 0
     private(set) var injected: [InjectedFault] = []
     /// How many of ``injected`` were taken.

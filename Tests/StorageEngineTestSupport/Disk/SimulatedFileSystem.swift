@@ -64,6 +64,7 @@ package final class SimulatedFileSystem: FileSystem, @unchecked Sendable {
     }
 
     package func inject(_ fault: SimulatedFault) { look { $0.faults.inject(fault) } }
+    package var hasPlannedFaults: Bool { look { !$0.faults.planned.isEmpty } }
     package func removeFaults() { look { $0.faults.removeAll() } }
 
     /// How many calls were made.

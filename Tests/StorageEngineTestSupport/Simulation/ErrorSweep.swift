@@ -8,15 +8,14 @@ package struct ErrorSweep: Sendable {
     /// The calls of the run without a fault.
     private let calls: [SimulatedCall]
 
-    /// `nil` when the workload of the seed plans faults of its own.
-    package init?(seed: UInt64, operations: Int) {
+    /// Runs the workload once, to count its calls.
+    package init(seed: UInt64, operations: Int) throws {
         self.seed = seed
         self.operations = operations
         var plan = Self.plan(operations)
         plan.recordsCalls = true
-        guard let run = try? SimulatedRun(seed: seed, plan), run.workload.faultWeight == 0,
-            (try? run.run()) != nil
-        else { return nil }
+        let run = try SimulatedRun(seed: seed, plan)
+        try run.run()
         calls = run.calls.map(\.call)
     }
 
@@ -27,15 +26,22 @@ package struct ErrorSweep: Sendable {
         return plan
     }
 
+    package var callCount: Int { calls.count }
+
     /// The faults of every so many calls.
     package func cases(stride step: Int) -> [Case] {
-        stride(from: 0, to: calls.count, by: step).flatMap { index in
+        var counts: [SimulatedCall: Int] = [:]
+        let numbers = calls.map { call in
+            counts[call, default: 0] += 1
+            return counts[call] ?? 0
+        }
+        return stride(from: 0, to: calls.count, by: step).flatMap { index in
             Self.faults(calls[index]).flatMap { fault in
                 [SimulatedFault.Duration.once, .forever].map {
                     Case(
                         seed: seed,
                         operations: operations,
-                        number: index + 1,
+                        number: numbers[index],
                         call: calls[index],
                         kind: fault,
                         duration: $0
@@ -96,7 +102,7 @@ package struct ErrorSweep: Sendable {
         package func run() throws -> Tally {
             var plan = ErrorSweep.plan(operations)
             var fault = SimulatedFault(
-                nil,
+                call,
                 errno: kind.errno,
                 bytesDone: kind.bytesDone,
                 occurrence: number,
@@ -104,9 +110,16 @@ package struct ErrorSweep: Sendable {
             )
             fault.takesEffect = kind.takesEffect
             plan.fault = fault
+            plan.recordsCalls = true
             let run = try SimulatedRun(seed: seed, plan)
             try run.run()
-            return run.tally
+            var tally = run.tally
+            let surfaced = tally.counts["errors surfaced"]?.keys.sorted() ?? []
+            tally.add("table", "\(run.faultUnit ?? "-") | \(call.rawValue) \(kind.errno ?? 0) "
+                + "\(kind.bytesDone ?? -1) \(kind.takesEffect) \(duration) | "
+                + (surfaced + (run.warnings.warnings > 0 ? ["warning"] : [])
+                + (run.wasPoisoned ? ["POISON"] : [])).joined(separator: ", "))
+            return tally
         }
     }
 }

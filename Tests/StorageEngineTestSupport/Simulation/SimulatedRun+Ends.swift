@@ -85,7 +85,7 @@ extension SimulatedRun {
         engine = try openMeetingFault(generator.next()) {
             throw fail(.ackedWriteLost, "\(what): open failed: \($0)")
         }
-        hasFaults = plan.fault != nil && faultUnit == nil
+        hasFaults = fileSystem.hasPlannedFaults
         try checkBounds(engine, what, floor: floor)
         tally.sometimes(.withdrawnWriteSurvived, model.isWithdrawn(engine.lastSequence))
         model.cut(to: engine.lastSequence)
@@ -94,7 +94,7 @@ extension SimulatedRun {
         acks.append(
             Ack(position: fileSystem.traceEnd, sequence: engine.lastSequence, point: .disk)
         )
-        try model.check(engine.makeSnapshot(), .everything, "seed \(seed), \(what)")
+        try check(engine.makeSnapshot(), what)
     }
 
     /// In seeds with faults, an opening that may fail; it leaves nothing worse than it was.
@@ -128,7 +128,7 @@ extension SimulatedRun {
     private func recoverFromFaults() throws {
         endFaults()
         try drain()
-        guard hasFaults, !stepper.isPoisoned else { return }
+        guard hasFaults, !stepper.isPoisoned, !fileSystem.hasPlannedFaults else { return }
         // Whatever was put off is tried again.
         for _ in 0..<100 {
             clock.advance(by: 1_000_000_000)

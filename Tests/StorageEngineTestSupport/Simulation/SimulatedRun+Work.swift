@@ -89,6 +89,7 @@ extension SimulatedRun {
             for index in snapshots.indices { snapshots[index].isOld = true }
         }
         units.removeAll { $0 === unit }
+        wasPoisoned = wasPoisoned || stepper.isPoisoned
         try settle()
     }
 

@@ -20,8 +20,8 @@ package final class SimulatedRun {
         package var operations = 2000
         /// At how many positions of the trace crash images are opened; `nil` for all.
         package var samples: Int? = 20
-        /// The one fault of the run, on the call of that number from the first opening on; `nil`
-        /// when the workload plans its faults.
+        /// The one fault of the run, on the call of its kind and number from the first opening on;
+        /// `nil` when the workload plans its faults. Needs ``recordsCalls``.
         package var fault: SimulatedFault?
         /// Whether the calls are written down.
         package var recordsCalls = false
@@ -65,6 +65,8 @@ package final class SimulatedRun {
     /// In which unit of work a fault hit first.
     package var faultUnit: String?
     let warnings = WarningCounter.Count()
+    /// Whether writes were refused until the store was opened again.
+    var wasPoisoned = false
 
     struct PendingWrite {
         let write: EngineStepper.Write
@@ -87,6 +89,7 @@ package final class SimulatedRun {
         chance = SeededGenerator(seed: ~seed)
         var workload = Workload(using: &generator)
         workload.isSwept = plan.fault != nil || plan.recordsCalls
+        if workload.isSwept { workload.faultWeight = 0 }
         workload.options.logger = Logger(label: "simulation") { [warnings] _ in
             WarningCounter(warnings)
         }
@@ -108,7 +111,7 @@ package final class SimulatedRun {
         fileSystem.recordsCalls = plan.recordsCalls
         guard var fault = plan.fault, faultUnit == nil else { return }
         hasFaults = true
-        fault.occurrence -= calls.count
+        fault.occurrence -= calls.count { $0.call == fault.call }
         fileSystem.inject(fault)
     }
 
@@ -224,7 +227,8 @@ package final class SimulatedRun {
         if snapshots.count < 4 { snapshots.append((snapshot, false)) }
     }
 
-    private func check(_ snapshot: Snapshot, _ what: String) throws {
+    /// Compares a snapshot with the model; where faults were planned a read may fail.
+    func check(_ snapshot: Snapshot, _ what: String) throws {
         let before = fileSystem.injectedFaultCount
         defer { noteFault(in: "read", since: before) }
         do {

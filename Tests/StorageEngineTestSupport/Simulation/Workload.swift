@@ -16,7 +16,7 @@ package struct Workload: Sendable {
     /// How many steps of ten thousand end the engine, by a crash or a close.
     let endWeight: Int
     /// How many steps of ten thousand plan a fault; 0 in most runs.
-    let faultWeight: Int
+    var faultWeight: Int
     /// Whether the only fault is the run's own.
     var isSwept = false
     /// Whether a failed sync brings the old bytes back.
