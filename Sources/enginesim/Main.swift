@@ -76,7 +76,10 @@ struct Main {
         let done = crew.run(0..<UInt64(cases.count), until: .max, atLeast: 0) { index in
             Crew.Piece(tally: try cases[Int(index)].run(), hash: nil)
         }
-        report.add(done.tally, "errors, every \(arguments.errorStride ?? 1) calls: \(cases.count) cases")
+        report.add(
+            done.tally,
+            "errors, every \(arguments.errorStride ?? 1) calls: \(cases.count) cases"
+        )
         let failed = done.failure.map { "\(cases[Int($0.item)])" } ?? ""
         try report.finish(done, replay: failed)
     }

@@ -152,10 +152,16 @@ final class LogWriter {
         } catch {
             throw .refused(error, touched: false)
         }
-        do throws(EngineError) {
+        do throws(AppendFailure) {
             return try begin(file, epochs: epochs, startsEpoch: true)
         } catch {
-            throw .broken(error)
+            guard case .refused(let cause, _) = error else { throw error }
+            do throws(EngineError) {
+                try directory.durableRemove([.log(end.fileNumber + 1)])
+            } catch {
+                throw .broken(error)
+            }
+            throw .refused(cause, touched: false)
         }
     }
 
@@ -192,11 +198,13 @@ final class LogWriter {
     }
 
     /// Writes the header of a file made ahead; from then on it is the current one.
+    ///
+    /// When there is no room for the header (where nothing is reserved) the file is not begun.
     private func begin(
         _ file: StoreFile,
         epochs: [EpochEntry],
         startsEpoch: Bool
-    ) throws(EngineError) -> ActiveLogFile {
+    ) throws(AppendFailure) -> ActiveLogFile {
         let header = LogFileHeader(
             identity: LogFileIdentity(
                 historyID: historyID,
@@ -208,8 +216,12 @@ final class LogWriter {
             startsEpoch: startsEpoch,
             epochs: epochs
         )
-        try file.write(header.encoded(), at: 0)
-        try file.dataSync()
+        do throws(EngineError) {
+            try file.write(header.encoded(), at: 0)
+        } catch {
+            throw error.code == .noSpace ? .refused(error, touched: true) : .broken(error)
+        }
+        do throws(EngineError) { try file.dataSync() } catch { throw .broken(error) }
         let active = ActiveLogFile(file: file, header: header)
         current = active
         encoder.restart()
@@ -226,10 +238,11 @@ final class LogWriter {
     ) throws(AppendFailure) -> FinishedLogFile {
         guard let old = current else { preconditionFailure("only a begun log changes files") }
         try seal(old, syncedThrough: syncedThrough)
-        do throws(EngineError) {
+        do throws(AppendFailure) {
             _ = try begin(next, epochs: epochs, startsEpoch: false)
         } catch {
-            throw .broken(error)
+            // Behind the seal of the old file nothing can be appended.
+            throw .broken(error.error)
         }
         return FinishedLogFile(file: old.file, length: old.length)
     }

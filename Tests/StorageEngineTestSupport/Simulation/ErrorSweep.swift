@@ -22,7 +22,7 @@ package struct ErrorSweep: Sendable {
     fileprivate static func plan(_ operations: Int) -> SimulatedRun.Plan {
         var plan = SimulatedRun.Plan()
         plan.operations = operations
-        plan.samples = 2
+        plan.samples = 1
         return plan
     }
 
@@ -52,7 +52,7 @@ package struct ErrorSweep: Sendable {
     }
 
     /// How a call may fail.
-    struct Kind: Sendable, Hashable {
+    package struct Kind: Sendable, Hashable {
         var errno: Int32?
         var bytesDone: Int?
         var takesEffect = false
@@ -114,11 +114,7 @@ package struct ErrorSweep: Sendable {
             let run = try SimulatedRun(seed: seed, plan)
             try run.run()
             var tally = run.tally
-            let surfaced = tally.counts["errors surfaced"]?.keys.sorted() ?? []
-            tally.add("table", "\(run.faultUnit ?? "-") | \(call.rawValue) \(kind.errno ?? 0) "
-                + "\(kind.bytesDone ?? -1) \(kind.takesEffect) \(duration) | "
-                + (surfaced + (run.warnings.warnings > 0 ? ["warning"] : [])
-                + (run.wasPoisoned ? ["POISON"] : [])).joined(separator: ", "))
+            try tally.add("faults", FaultVerdict(run, call, kind, duration).text(description))
             return tally
         }
     }

@@ -31,21 +31,27 @@ extension ModelStore {
         case everything
     }
 
+    /// Compares a snapshot with the model at its sequence, in every way.
+    package func check(_ snapshot: Snapshot, _ what: String) throws {
+        try check(snapshot, .everything, what)
+    }
+
     /// Compares a snapshot with the model at its sequence.
-    package func check(_ snapshot: Snapshot, _ depth: Depth, _ what: String) throws {
+    package func check(
+        _ snapshot: Snapshot,
+        _ depth: Depth,
+        _ what: String
+    ) throws {
         let expected = state(at: snapshot.sequence)
         try checkForward(snapshot, expected, what)
         guard depth == .everything else { return }
         try checkBackward(snapshot, expected, what)
-        var place = 0
-        for key in keys.indices {
-            let isThere = place < expected.count && expected[place].key == key
-            let value = isThere ? expected[place].value : nil
-            if isThere { place += 1 }
-            guard try snapshot.value(for: keys[key]) == value else {
+        for index in keys.indices {
+            let value = value(ofKeyAt: index, at: snapshot.sequence)
+            guard try snapshot.value(for: keys[index]) == value else {
                 throw SimulationFailure(
                     .wrongRead,
-                    "\(what): a get differs from the model, key \(keys[key])"
+                    "\(what): a get differs from the model, key \(keys[index])"
                 )
             }
         }
@@ -53,14 +59,14 @@ extension ModelStore {
 
     private func checkForward(
         _ snapshot: Snapshot,
-        _ expected: [(key: Int, value: [UInt8])],
+        _ expected: [(key: [UInt8], value: [UInt8])],
         _ what: String
     ) throws {
         var cursor = try snapshot.cursor()
         var index = 0
         while try cursor.next() {
-            try ValueStamp.check(cursor.value, key: cursor.key, what)
-            guard index < expected.count, cursor.key.equals(keys[expected[index].key]),
+            if hasStamps { try ValueStamp.check(cursor.value, key: cursor.key, what) }
+            guard index < expected.count, cursor.key.equals(expected[index].key),
                 cursor.value.equals(expected[index].value)
             else {
                 throw SimulationFailure(
@@ -84,7 +90,7 @@ extension ModelStore {
 
     private func checkBackward(
         _ snapshot: Snapshot,
-        _ expected: [(key: Int, value: [UInt8])],
+        _ expected: [(key: [UInt8], value: [UInt8])],
         _ what: String
     ) throws {
         var cursor = try snapshot.cursor()
@@ -92,7 +98,7 @@ extension ModelStore {
         _ = try cursor.seekToLast()
         while cursor.isOnEntry {
             index -= 1
-            guard index >= 0, cursor.key.equals(keys[expected[index].key]),
+            guard index >= 0, cursor.key.equals(expected[index].key),
                 cursor.value.equals(expected[index].value)
             else {
                 throw SimulationFailure(
@@ -122,7 +128,7 @@ package enum ValueStamp {
         for index in 0..<8 { value[4 + index] = UInt8(truncatingIfNeeded: hash >> (8 * index)) }
     }
 
-    static func check(_ value: Span<UInt8>, key: Span<UInt8>, _ what: String) throws {
+    package static func check(_ value: Span<UInt8>, key: Span<UInt8>, _ what: String) throws {
         guard value.count >= size else { return }
         var stored: UInt64 = 0
         for index in 0..<8 { stored |= UInt64(value[4 + index]) << (8 * UInt64(index)) }

@@ -1,12 +1,12 @@
 package import StorageEngine
 
 /// What a store must hold, kept the simplest way that is fast: of every key all values that it ever
-/// had. The keys are those of a workload; there are no others.
+/// had.
 package struct ModelStore: Sendable {
-    /// One change of a batch; keys by their place in ``keys``.
+    /// One change of a batch.
     package enum Change: Sendable, Hashable {
-        case put(key: Int, value: [UInt8])
-        case delete(key: Int)
+        case put(key: [UInt8], value: [UInt8])
+        case delete(key: [UInt8])
         case deleteRange(KeyRange)
     }
 
@@ -18,19 +18,18 @@ package struct ModelStore: Sendable {
         let value: [UInt8]?
     }
 
-    /// All keys there can be, in order.
-    package let keys: [[UInt8]]
-    /// Of each key, in the order of sequences.
-    private var versions: [[Version]]
+    /// Every key that was ever written, in order.
+    package private(set) var keys: [[UInt8]] = []
+    /// Of each of them, in the order of sequences.
+    private var versions: [[Version]] = []
     /// The greatest sequence that may be found.
     package private(set) var lastSequence: UInt64 = 0
     /// Writes that failed, and that no later write has made impossible.
     private var withdrawn: Set<UInt64> = []
+    /// Whether values say what they are, see ``ValueStamp``.
+    let hasStamps: Bool
 
-    package init(keys: [[UInt8]]) {
-        self.keys = keys
-        versions = [[Version]](repeating: [], count: keys.count)
-    }
+    package init(hasStamps: Bool = false) { self.hasStamps = hasStamps }
 
     /// Adds a batch; sequences arrive in any order.
     package mutating func add(_ changes: [Change], at sequence: UInt64) {
@@ -53,27 +52,51 @@ package struct ModelStore: Sendable {
 
     private mutating func insert(_ changes: [Change], _ sequence: UInt64) {
         lastSequence = max(lastSequence, sequence)
-        for (key, value) in effect(of: changes) {
+        for (index, value) in effect(of: changes) {
             let version = Version(sequence: sequence, value: value)
-            let place = versions[key].lastIndex { $0.sequence < sequence }.map { $0 + 1 } ?? 0
-            versions[key].insert(version, at: place)
+            let place = versions[index].lastIndex { $0.sequence < sequence }.map { $0 + 1 } ?? 0
+            versions[index].insert(version, at: place)
         }
     }
 
-    /// What a batch does, the last change of each key only.
-    private func effect(of changes: [Change]) -> [(key: Int, value: [UInt8]?)] {
+    /// What a batch does to keys by their place, the last change of each only.
+    private mutating func effect(of changes: [Change]) -> [Int: [UInt8]?] {
+        for case .put(let key, _) in changes { note(key) }
         var effect: [Int: [UInt8]?] = [:]
         for change in changes {
             switch change {
-            case .put(let key, let value): effect[key] = .some(value)
-            case .delete(let key): effect[key] = .some(nil)
+            case .put(let key, let value): effect[place(of: key)] = .some(value)
+            case .delete(let key):
+                let index = place(of: key)
+                if index < keys.count, keys[index] == key { effect[index] = .some(nil) }
             case .deleteRange(let range):
-                for key in keys.indices where range.contains(keys[key]) {
-                    effect[key] = .some(nil)
+                for index in keys.indices where range.contains(keys[index]) {
+                    effect[index] = .some(nil)
                 }
             }
         }
-        return effect.map { (key: $0.key, value: $0.value) }
+        return effect
+    }
+
+    private mutating func note(_ key: [UInt8]) {
+        let index = place(of: key)
+        guard index == keys.count || keys[index] != key else { return }
+        keys.insert(key, at: index)
+        versions.insert([], at: index)
+    }
+
+    /// The place of the first key that is not before this one.
+    private func place(of key: [UInt8]) -> Int {
+        var (low, high) = (0, keys.count)
+        while low < high {
+            let middle = (low + high) / 2
+            if keys[middle].lexicographicallyPrecedes(key) {
+                low = middle + 1
+            } else {
+                high = middle
+            }
+        }
+        return low
     }
 
     private mutating func end(before sequence: UInt64) {
@@ -97,28 +120,33 @@ package struct ModelStore: Sendable {
         lastSequence = sequence
     }
 
-    /// The value of a key after all batches up to a sequence, `nil` when it has none.
-    package func value(of key: Int, at sequence: UInt64) -> [UInt8]? {
-        versions[key].last { $0.sequence <= sequence && sequence < $0.end }?.value
+    /// The value of the key at a place after all batches up to a sequence, `nil` when it has none.
+    func value(ofKeyAt index: Int, at sequence: UInt64) -> [UInt8]? {
+        versions[index].last { $0.sequence <= sequence && sequence < $0.end }?.value
     }
 
     /// The keys and values after all batches up to a sequence, in key order.
-    package func state(at sequence: UInt64) -> [(key: Int, value: [UInt8])] {
-        keys.indices.compactMap { key in
-            value(of: key, at: sequence).map { (key: key, value: $0) }
+    package func state(at sequence: UInt64) -> [(key: [UInt8], value: [UInt8])] {
+        keys.indices.compactMap { index in
+            value(ofKeyAt: index, at: sequence).map { (key: keys[index], value: $0) }
         }
     }
 }
 
 extension ModelStore.Change {
-    package func apply(
-        to batch: inout WriteBatch,
-        keys: [[UInt8]]
-    ) throws(EngineError) {
+    package func apply(to batch: inout WriteBatch) throws(EngineError) {
         switch self {
-        case .put(let key, let value): try batch.put(value, for: keys[key])
-        case .delete(let key): try batch.delete(keys[key])
+        case .put(let key, let value): try batch.put(value, for: key)
+        case .delete(let key): try batch.delete(key)
         case .deleteRange(let range): try batch.deleteRange(range)
+        }
+    }
+
+    package func apply(to map: inout [[UInt8]: [UInt8]]) {
+        switch self {
+        case .put(let key, let value): map[key] = value
+        case .delete(let key): map[key] = nil
+        case .deleteRange(let range): map = map.filter { !range.contains($0.key) }
         }
     }
 }

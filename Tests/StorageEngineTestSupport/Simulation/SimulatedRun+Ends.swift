@@ -68,6 +68,8 @@ extension SimulatedRun {
 
     /// Lets go of the engine and all that it does.
     private func abandon() {
+        faultWasCutShort =
+            faultWasCutShort || units.contains { $0.isPerformed && $0.name == faultUnit }
         snapshots.removeAll()
         units = []
         pending = []

@@ -37,7 +37,7 @@ extension SimulatedRun {
         guard history.end > history.position else { return }
         let position = Int.random(in: history.position...history.end, using: &chance)
         history.advance(to: position)
-        let isAll = depth == 2 && plan.samples != nil
+        let isAll = depth == 2 && plan.samples != nil && !workload.isSwept
         let policies =
             isAll ? CrashPolicy.each(using: &chance) : [CrashPolicy.random(using: &chance)]
         for policy in policies {

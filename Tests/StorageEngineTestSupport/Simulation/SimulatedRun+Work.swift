@@ -21,7 +21,7 @@ extension SimulatedRun {
     ) -> EngineStepper.Write {
         var batch = WriteBatch()
         do throws(EngineError) {
-            for change in changes { try change.apply(to: &batch, keys: workload.keys) }
+            for change in changes { try change.apply(to: &batch) }
         } catch {
             preconditionFailure("the workload keeps the limits: \(error)")
         }

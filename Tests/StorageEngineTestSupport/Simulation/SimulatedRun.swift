@@ -41,7 +41,7 @@ package final class SimulatedRun {
     var fileSystem: SimulatedFileSystem
     var engine: Engine
     var stepper: EngineStepper
-    var model: ModelStore
+    var model = ModelStore(hasStamps: true)
     package var tally = Tally()
     /// Over all traces, and what came of every write and opening.
     var hash = TraceHash()
@@ -64,6 +64,8 @@ package final class SimulatedRun {
     package var calls: [(call: SimulatedCall, name: String)] = []
     /// In which unit of work a fault hit first.
     package var faultUnit: String?
+    /// Whether that unit's outcome was never noted.
+    var faultWasCutShort = false
     let warnings = WarningCounter.Count()
     /// Whether writes were refused until the store was opened again.
     var wasPoisoned = false
@@ -95,7 +97,6 @@ package final class SimulatedRun {
         }
         self.workload = workload
         fileSystem = SimulatedFileSystem(profile: workload.profile)
-        model = ModelStore(keys: workload.keys)
         // Replaced at once, by one that may meet the fault.
         engine = try Self.open(SimulatedFileSystem(), workload, clock, seed)
         stepper = EngineStepper(engine)

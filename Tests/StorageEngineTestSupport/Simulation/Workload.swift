@@ -76,14 +76,14 @@ package struct Workload: Sendable {
     func changes(of write: Int, using generator: inout SeededGenerator) -> [ModelStore.Change] {
         let count = Int.random(in: 1...batchSizeMax, using: &generator)
         return (0..<count).map { _ in
-            let key = Int.random(in: 0..<keys.count, using: &generator)
+            let key = keys[Int.random(in: 0..<keys.count, using: &generator)]
             switch Int.random(in: 0..<100, using: &generator) {
             case 0..<20: return .delete(key: key)
             case 20..<20 + rangeDeletePercent:
-                return .deleteRange(range(from: keys[key], using: &generator))
+                return .deleteRange(range(from: key, using: &generator))
             default:
                 var value = value(using: &generator)
-                ValueStamp.stamp(&value, write: write, key: keys[key])
+                ValueStamp.stamp(&value, write: write, key: key)
                 return .put(key: key, value: value)
             }
         }
