@@ -3,6 +3,8 @@
 PREFIX ?= /usr/local
 SIM_SEEDS ?= 0..<300
 SIM_SECONDS ?= 240
+CRASH_JSON ?= .build/crash.json
+CRASH_STRIDE ?= 17
 KILL_ROUNDS ?= 50
 DEMO_FLAGS ?=
 STRICT ?=
@@ -15,7 +17,7 @@ strict_flags := $(if $(STRICT),-Xswiftc -warnings-as-errors \
 build := swift build --quiet $(strict_flags)
 
 .DEFAULT_GOAL := help
-.PHONY: help bench test check demo sim kill tsan lint format docs-check client-check \
+.PHONY: help bench test check demo sim crash kill tsan lint format docs-check client-check \
 	release install clean setup
 # SwiftPM runs on all cores by itself, and locks its scratch folder.
 .NOTPARALLEL:
@@ -41,6 +43,14 @@ demo: setup ## imports real data, kills an import, compares every byte
 sim: setup ## simulates crashes and faults from SIM_SEEDS, for SIM_SECONDS at most
 	@$(build) -c release --product enginesim
 	@$(release)/enginesim --seeds '$(SIM_SEEDS)' --seconds $(SIM_SECONDS)
+
+# Where every position is a crash, and where every call fails, a few dozen writes are enough.
+crash: setup ## the same, every position of 5 seeds, every 17th call failing; adds to CRASH_JSON
+	@$(build) -c release --product enginesim
+	@$(release)/enginesim --seeds '$(SIM_SEEDS)' --seconds $(SIM_SECONDS) --json '$(CRASH_JSON)'
+	@$(release)/enginesim --seeds '0..<5' --operations 120 --samples all --json '$(CRASH_JSON)'
+	@$(release)/enginesim --seeds '0..<12' --operations 60 --errors $(CRASH_STRIDE) \
+		--json '$(CRASH_JSON)'
 
 kill: setup ## kills an importing enginectl KILL_ROUNDS times on one store
 	@$(build) -c release --product enginectl

@@ -76,6 +76,27 @@ import Testing
         #expect(try contents(reopened)["a"] == "1")
     }
 
+    /// After a failed sync the kernel may go on showing what is not on disk and never will be.
+    @Test func whatAFailedSyncLeftIsWrittenAgain() throws {
+        let fileSystem = SimulatedFileSystem()
+        do {
+            let stepper = EngineStepper(try openSimulated(fileSystem))
+            #expect(try stepper.put("1", for: "a", ack: .disk).code == nil)
+            fileSystem.inject(SimulatedFault(.dataSync, errno: EIO))
+            #expect(try stepper.put("2", for: "b", ack: .disk).code == .indeterminate)
+        }
+        #expect(try contents(openSimulated(fileSystem.crashed(.none))) == ["a": "1"])
+
+        let reopened = try openSimulated(fileSystem)
+        #expect(reopened.recovery.rewrittenRecords == 1)
+        #expect(try contents(reopened) == ["a": "1", "b": "2"])
+
+        // What was shown once is there for good.
+        #expect(
+            try contents(openSimulated(fileSystem.crashed(.none))) == ["a": "1", "b": "2"]
+        )
+    }
+
     @Test func aTailThatCannotBeCutBackPoisonsTheEngine() throws {
         let fileSystem = SimulatedFileSystem()
         let engine = try openSimulated(fileSystem)
