@@ -128,6 +128,13 @@ extension SimulatedFileSystem {
             try state.finish(.lock, fault)
         }
     }
+
+    package func unlock(_ file: FileHandle) {
+        try? with { state throws(IOFailure) in
+            let open = try state.open(file, "unlock")
+            state.locks[open.node]?[file.number] = nil
+        }
+    }
 }
 
 extension SimulatedState {

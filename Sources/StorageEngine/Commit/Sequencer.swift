@@ -24,6 +24,18 @@ struct Sequencer {
 
     var epoch: Epoch { epochs.last?.epoch ?? .none }
 
+    /// The last record's place. An epoch that has none yet does not count.
+    var position: Position {
+        guard let current = epochs.last, current.lastSequenceBefore == lastSequence else {
+            return Position(epoch: epoch, sequence: lastSequence, logHash: logHash)
+        }
+        return Position(
+            epoch: epochs.dropLast().last?.epoch ?? .none,
+            sequence: lastSequence,
+            logHash: lastSequence > 0 ? current.logHashBefore : nil
+        )
+    }
+
     /// Begins an epoch unless this opening has one.
     mutating func beginIfNeeded(starter: () -> UInt64) {
         guard !hasBegun else { return }

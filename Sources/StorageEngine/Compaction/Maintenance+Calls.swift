@@ -148,6 +148,21 @@ extension Maintenance {
         }
     }
 
+    /// Looks again which log files consumers still need.
+    func reviewLogs() { lock.with { noteRemovableLogs() } }
+
+    /// Removes the log files up to a sequence that recovery does not need.
+    func trimLogs(through sequence: UInt64, _ catalog: LogCatalog) {
+        lock.with {
+            let last = catalog.files.last {
+                $0.number <= state.obsoleteLog && ($0.end?.lastSequence ?? .max) <= sequence
+            }
+            guard let last, last.number > state.removedLog else { return }
+            catalog.removeAll(through: last.number)
+            noteRemoved(through: last.number)
+        }
+    }
+
     /// Runs a closure while no file is removed, with the number of the last log file that is not
     /// needed any more.
     func keepingFiles<R>(

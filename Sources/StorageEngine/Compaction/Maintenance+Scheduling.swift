@@ -189,7 +189,8 @@ extension Maintenance {
             state.sealed.removeFirst()
             state.version = state.version.adding(install.added, to: 0, removing: [])
             readState.install(state.version, without: sealed.index)
-            noteObsoleteLogs()
+            state.obsoleteLog = manifest.state.logStart.fileNumber
+            noteRemovableLogs()
         case .compaction(let choice, _):
             state.running.removeAll { $0 == choice }
             let removed = Set(choice.all.map(\.number))
@@ -204,12 +205,17 @@ extension Maintenance {
         }
     }
 
-    /// The log files that the manifest does not need any more become garbage.
-    private func noteObsoleteLogs() {
-        let end = manifest.state.logStart.fileNumber
-        guard end > state.obsoleteLog else { return }
-        state.garbage += (state.obsoleteLog + 1...end).map(FileName.log)
-        state.obsoleteLog = end
+    /// The log files that nobody needs any more become garbage.
+    func noteRemovableLogs() {
+        noteRemoved(through: log?.removableLog(obsolete: state.obsoleteLog) ?? 0)
+    }
+
+    /// Log files that are in no catalog any more become garbage.
+    func noteRemoved(through end: UInt64) {
+        guard end > state.removedLog else { return }
+        state.garbage += (state.removedLog + 1...end).map(FileName.log)
+        state.removedLog = end
+        condition.broadcast()
     }
 
     private func note(_ error: EngineError, in work: Work) {

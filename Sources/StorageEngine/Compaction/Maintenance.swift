@@ -28,6 +28,8 @@ protocol LogProgress: AnyObject, Sendable {
     /// The end of the newest log file that recovery does not need once everything up to a sequence
     /// is in segments; `nil` when there is none. The newest finished file is kept in any case.
     func obsoleteEnd(through sequence: UInt64) -> LogEnd?
+    /// The last log file that no consumer needs, of those that recovery does not need; 0 for none.
+    func removableLog(obsolete: UInt64) -> UInt64
     /// Why nothing is synced any more; `nil` while syncs go on.
     var failure: EngineError? { get }
     /// The epoch table.
@@ -86,7 +88,7 @@ final class Maintenance: @unchecked Sendable {
         limits: Limits,
         logger: Logger,
         readState: ReadState,
-        store: (directory: StoreDirectory, cache: BlockCache, markFile: StoreMarkFile),
+        store: MaintainedStore,
         tree: OpenedTree
     ) {
         self.environment = environment
@@ -110,6 +112,7 @@ final class Maintenance: @unchecked Sendable {
         state.garbage = tree.garbage
         state.unknownSegments = tree.unknownSegments
         state.obsoleteLog = tree.state.logStart.fileNumber
+        state.removedLog = store.removedLog
     }
 
     var now: UInt64 { environment.time.monotonicNanoseconds }
@@ -201,7 +204,9 @@ final class Maintenance: @unchecked Sendable {
         case .flush(let sealed):
             edit.added = install.added.map { LevelSegment(level: 0, info: $0.info) }
             edit.flushed = sealed.mark
-            edit.logStart = log?.obsoleteEnd(through: sealed.mark.sequence)
+            let end = log?.obsoleteEnd(through: sealed.mark.sequence)
+            let known = manifest.state.logStart.fileNumber
+            edit.logStart = end.flatMap { $0.fileNumber > known ? $0 : nil }
         case .compaction(let choice, let droppedTombstone):
             edit.added = install.added.map {
                 LevelSegment(level: choice.outputLevel, info: $0.info)
@@ -217,6 +222,15 @@ final class Maintenance: @unchecked Sendable {
         }
         return edit
     }
+}
+
+/// The store that is maintained.
+struct MaintainedStore {
+    let directory: StoreDirectory
+    let cache: BlockCache
+    let markFile: StoreMarkFile
+    /// The last log file that is not kept, recovery and consumers considered.
+    let removedLog: UInt64
 }
 
 /// A full index, and where the history ended when it was sealed.

@@ -37,8 +37,9 @@ final class MaintenanceState {
     var garbage: [FileName] = []
     /// Segments that become garbage with the first edit.
     var unknownSegments: [FileName] = []
-    /// The last log file that became garbage.
+    /// The last log file that recovery does not need, and the last that became garbage.
     var obsoleteLog: UInt64 = 0
+    var removedLog: UInt64 = 0
     var isRemoving = false
     /// How many hold files from being removed.
     var removalHoldCount = 0

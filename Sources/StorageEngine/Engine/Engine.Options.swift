@@ -15,6 +15,9 @@ extension Engine {
     /// | ``cacheSize`` | 67,108,864 | bytes | blocks, indexes and filters of segments in memory |
     /// | ``compactionThreads`` | 1 | | compactions that may run at a time |
     /// | ``compactionRate`` | nil | bytes/s | most that compactions read and write |
+    /// | ``retainedLogSize`` | 268,435,456 | bytes | finished log files kept for consumers |
+    /// | ``retainedLogAge`` | 24 h | time | age up to which they are kept |
+    /// | ``slotsLogSize`` | 4,294,967,296 | bytes | log files that slots may keep, all together |
     /// | ``failsIfStalled`` | false | | refuse writes instead of slowing or holding them |
     /// | ``allowsSharedDirectory`` | false | | open a directory that others may write to |
     /// | ``logger`` | label `StorageEngine` | | where operators are told what they must know |
@@ -43,6 +46,14 @@ extension Engine {
         public var compactionThreads = 1
         /// The most bytes of keys and values that compactions take in a second; `nil` for no limit.
         public var compactionRate: UInt64?
+        /// How many bytes of finished log files are kept for consumers that have no slot, beyond
+        /// what recovery needs; and how old these may be, by the wall clock.
+        public var retainedLogSize: UInt64 = 256 << 20
+        /// See ``retainedLogSize``.
+        public var retainedLogAge = Duration.seconds(24 * 3600)
+        /// How many bytes of finished log files all slots together may keep; each has limits of its
+        /// own besides, see ``SlotLimits``.
+        public var slotsLogSize: UInt64 = 4 << 30
         /// Whether writes throw `stalled` when flushes or compactions are so far behind that they
         /// would be slowed or held, instead of waiting.
         public var failsIfStalled = false
@@ -84,6 +95,14 @@ extension Engine {
                 writeBufferSize: writeBufferSize,
                 compaction: compaction,
                 compactionRate: compactionRate
+            )
+        }
+
+        var retention: LogRetention {
+            LogRetention(
+                size: retainedLogSize,
+                age: retainedLogAge.milliseconds,
+                slotsSize: slotsLogSize
             )
         }
 

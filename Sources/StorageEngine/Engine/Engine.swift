@@ -92,32 +92,17 @@ public final class Engine: Sendable {
         }
         self.readState = readState
         self.recovery = recovered.report
-        let pipeline =
+        pipeline =
             options.readOnly
             ? nil
-            : CommitPipeline(
-                environment: environment,
-                limits: options.limits,
-                logger: options.logger,
-                maintenance: Maintenance(
-                    environment: environment,
-                    limits: options.maintenance,
-                    logger: options.logger,
-                    readState: readState,
-                    store: (store.directory, cache, store.markFile),
-                    tree: tree
-                ),
-                writer: LogWriter(
-                    directory: store.directory,
-                    historyID: mark.historyID,
-                    memberID: mark.memberID,
-                    end: recovered.end,
-                    lastStamp: recovered.lastStamp,
-                    reservedSize: options.logFileSize + CommitPipeline.syncDistance
-                ),
-                recovered: recovered
+            : try CommitPipeline(
+                store,
+                tree: tree,
+                recovered: recovered,
+                reading: (readState, cache),
+                options: options,
+                environment: environment
             )
-        self.pipeline = pipeline
         lifetime = EngineLifetime(
             store: store,
             pipeline: pipeline,
@@ -200,7 +185,8 @@ public final class Engine: Sendable {
         obsoleteLog: UInt64
     ) throws(EngineError) -> VerificationReport {
         let log = LogVerification(directory: directory, historyID: historyID)
-        var report = try log.run(liveEnd: pipeline?.appendedEnd, behind: obsoleteLog)
+        let first = pipeline?.catalog.files.first?.number ?? obsoleteLog + 1
+        var report = try log.run(liveEnd: pipeline?.appendedEnd, behind: first - 1)
         for segment in version.segments {
             let info = try segment.verify()
             report.segments += 1

@@ -7,6 +7,10 @@ package enum FileName: Hashable, Sendable {
     case store
     /// The next `STORE` while it is written: `STORE.tmp`.
     case temporaryStore
+    /// The consumers for whom the log is kept: `SLOTS`.
+    case slots
+    /// The next `SLOTS` while it is written: `SLOTS.tmp`.
+    case temporarySlots
     /// What the engine that has the directory open holds a lock on: `LOCK`.
     case lock
     /// The directory of bytes that were cut off and not thrown away: `quarantine`.
@@ -21,7 +25,9 @@ package enum FileName: Hashable, Sendable {
     case segment(UInt64)
 
     package init?(parsing name: String) {
-        let candidates: [FileName] = [.store, .temporaryStore, .lock, .quarantine]
+        let candidates: [FileName] = [
+            .store, .temporaryStore, .slots, .temporarySlots, .lock, .quarantine,
+        ]
         if let found = candidates.first(where: { $0.isSpelled(name) }) {
             self = found
             return
@@ -39,8 +45,11 @@ package enum FileName: Hashable, Sendable {
     package var temporary: FileName? {
         switch self {
         case .store: .temporaryStore
+        case .slots: .temporarySlots
         case .log(let number): .temporaryLog(number)
-        case .temporaryStore, .lock, .quarantine, .temporaryLog, .manifest, .segment: nil
+        case .temporaryStore, .temporarySlots, .lock, .quarantine, .temporaryLog, .manifest,
+            .segment:
+            nil
         }
     }
 
@@ -54,6 +63,8 @@ extension FileName: CustomStringConvertible {
         switch self {
         case .store: "STORE"
         case .temporaryStore: "STORE.tmp"
+        case .slots: "SLOTS"
+        case .temporarySlots: "SLOTS.tmp"
         case .lock: "LOCK"
         case .quarantine: "quarantine"
         case .log(let number): "\(padded(number)).log"
@@ -84,6 +95,8 @@ extension FileName: Comparable {
         case .temporaryLog(let number): (5, number)
         case .manifest(let number): (6, number)
         case .segment(let number): (7, number)
+        case .slots: (8, 0)
+        case .temporarySlots: (9, 0)
         }
     }
 }

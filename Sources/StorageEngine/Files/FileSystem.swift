@@ -81,6 +81,9 @@ package protocol FileSystem: AnyObject, Sendable {
     /// Locks an open file without waiting, until it is closed. Excludes every other open file
     /// description, of this process too. EWOULDBLOCK when somebody else has it.
     func lock(_ file: FileHandle, exclusive: Bool) throws(IOFailure)
+    /// Gives a lock back. Closing does so too, but not while a process that was forked a moment ago
+    /// still has the file open.
+    func unlock(_ file: FileHandle)
     /// Bytes that an unprivileged user may still write to the directory's file system.
     func freeSpace(_ directory: FileHandle) throws(IOFailure) -> UInt64
     /// The permission bits of an open file or directory.

@@ -148,6 +148,8 @@ package final class PosixFileSystem: FileSystem {
         guard code == 0 else { throw IOFailure("flock", code) }
     }
 
+    package func unlock(_ file: FileHandle) { csystem_unlock(file.number) }
+
     package func freeSpace(_ directory: FileHandle) throws(IOFailure) -> UInt64 {
         var status = statvfs()
         try check("fstatvfs", fstatvfs(directory.number, &status))

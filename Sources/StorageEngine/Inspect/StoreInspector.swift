@@ -190,8 +190,8 @@ extension FileName {
     /// Whether only a store has such a file.
     fileprivate var isOfStore: Bool {
         switch self {
-        case .log, .manifest, .segment, .temporaryStore: true
-        case .store, .lock, .quarantine, .temporaryLog: false
+        case .log, .manifest, .segment, .temporaryStore, .slots: true
+        case .store, .lock, .quarantine, .temporaryLog, .temporarySlots: false
         }
     }
 }

@@ -88,8 +88,8 @@ package final class ManifestWriter {
         active = nil
         var place = file.end.place
         defer { encoder.clearOutput() }
-        encoder.encodeEmpty(
-            .seal,
+        encoder.encodeSeal(
+            RestartIndex(),
             lastSequence: file.end.lastSequence,
             logHash: file.end.logHash,
             at: &place

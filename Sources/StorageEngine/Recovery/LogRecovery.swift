@@ -23,8 +23,6 @@ package struct RecoveredLog: Sendable {
     package var end = LogEnd.start
     /// The epoch table, the newest entry last.
     package var epochs: [EpochEntry] = []
-    /// The ends of the files that were read, ascending.
-    package var finishedEnds: [LogEnd] = []
     package var lastStamp: UInt64 = 0
     package var report = RecoveryReport()
 }
@@ -95,7 +93,6 @@ struct LogRecovery {
             if let expected {
                 let stamp = successor?.baseStamp ?? mark.lastStamp
                 try readFinished(file, expected: expected, stamp: stamp, apply)
-                log.finishedEnds.append(log.end)
             } else {
                 openTail = try readLast(file, apply)
             }
@@ -354,7 +351,6 @@ struct LogRecovery {
             &log.report.rewrittenRecords
         )
         let (end, lastStamp) = (log.end, log.lastStamp)
-        log.finishedEnds.append(end)
         try markFile.update { mark in
             mark.floor = end
             mark.lastStamp = lastStamp

@@ -20,6 +20,8 @@ public enum Event: Sendable, Hashable {
     case maintenanceFailed(EngineError)
     /// The log failed; writes are refused until the store is reopened.
     case poisoned(EngineError)
+    /// The log was cut back behind what a slot had acknowledged: its consumer has missed writes.
+    case slotLost(name: String, position: Position)
     /// The first write since the store was opened began an epoch.
     case epochBegan(Epoch)
 }

@@ -85,7 +85,7 @@ import Testing
     }
 
     @Test func theLogIsCutBackOnceSegmentsHoldItsRecords() throws {
-        let engine = try open()
+        let engine = try open { $0.retainedLogSize = 0 }
         for number in 0..<20_000 {
             try engine.put("\(number)", for: "key\(number)", ack: .wal)
         }

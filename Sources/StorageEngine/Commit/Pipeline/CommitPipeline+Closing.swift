@@ -1,3 +1,5 @@
+internal import Synchronization
+
 // How the pipeline ends.
 
 extension CommitPipeline {
@@ -90,8 +92,11 @@ extension CommitPipeline {
         if failure == nil {
             state.appendedSequence = state.lastSequence
             state.syncedSequence = state.lastSequence
+            appended.store(state.lastSequence, ordering: .releasing)
+            synced.store(state.lastSequence, ordering: .sequentiallyConsistent)
         }
         for waiter in state.waiters { waiter.failure = failure.map(Self.indeterminate) }
+        failFeedWaiters(.closed)
         let waiters = state.waiters
         state.waiters.removeAll()
         for waiter in waiters { settle(waiter) }

@@ -1,4 +1,5 @@
 internal import Logging
+internal import Synchronization
 
 // Who does what next, and what follows from what was done. Everything here runs under the lock, and
 // is free of I/O and waiting. See `CommitPipeline.swift` for the rules.
@@ -20,9 +21,9 @@ extension CommitPipeline {
 
     /// Takes the next group of writes, `nil` when none can be sequenced now.
     func takeCommit() -> Work? {
-        guard !state.isCommitTaken, !state.queue.isEmpty, state.poison == nil, mayCommit else {
-            return nil
-        }
+        guard !state.isCommitTaken, !state.queue.isEmpty, state.poison == nil, mayCommit,
+            state.boundaryWaiterCount == 0
+        else { return nil }
         let room = max(0, limits.memoryWindow - state.bufferedSize)
         return state.canAppend ? takeAny(room: room) : takeMemoryOnly(room: room)
     }
@@ -154,6 +155,7 @@ extension CommitPipeline {
 
     private func noteAppended(through sequence: UInt64) {
         state.appendedSequence = sequence
+        appended.store(sequence, ordering: .releasing)
         state.file = writer.current
         state.appendedLength = writer.current?.length ?? 0
         state.unmarkedSince = nil
@@ -217,7 +219,6 @@ extension CommitPipeline {
         state.file = writer.current
         state.appendedLength = writer.current?.length ?? 0
         state.syncedLength = state.appendedLength
-        state.finishedEnds.append(writer.end)
         noteSynced(through: state.appendedSequence)
         state.unsyncedSince = nil
         state.unmarkedSince = nil
@@ -271,7 +272,9 @@ extension CommitPipeline {
     /// Wakes whose wait is over, and somebody for each role that is free and wanted.
     func dispatch() {
         if let poison = state.poison { failAll(poison) }
+        if !state.feedWaiters.isEmpty { settleFeedWaiters(now: now) }
         if !state.waiters.isEmpty { settleWaiters() }
+        if state.boundaryWaiterCount > 0 { boundaryCondition.broadcast() }
         if !state.queue.isEmpty, !state.isCommitTaken {
             // Whoever blocks does the work himself; for those who suspend the log thread does it.
             state.queue.first { $0.isBlocked }?.condition?.signal()
@@ -287,6 +290,7 @@ extension CommitPipeline {
         let error = Self.indeterminate(poison)
         failQueue(poison)
         for waiter in state.waiters where waiter.failure == nil { waiter.failure = error }
+        failFeedWaiters(error)
     }
 
     private func settleWaiters() {

@@ -48,6 +48,9 @@ final class CommitPipeline: @unchecked Sendable {
     let logger: Logger
     let readState: ReadState
     let maintenance: Maintenance
+    let catalog: LogCatalog
+    let slots: SlotKeeper
+    let newest = FeedTail()
     let metrics = MetricsRecorder()
     /// For what must block although its caller suspends.
     let waitThreads = ThreadPool(name: "engine-wait", countMax: 4)
@@ -69,19 +72,21 @@ final class CommitPipeline: @unchecked Sendable {
     // Wakes the log thread; used with the lock.
     let logThreadCondition = Condition()
     let closeCondition = Condition()
+    /// Wakes those who wait for roles to be free; used with the lock.
+    let boundaryCondition = Condition()
 
     // The lock.
     let state: PipelineState
 
-    /// The last sequence that a sync covers; written under the lock.
-    let synced: Atomic<UInt64>
+    /// The last sequence that was appended, and that a sync covers; written under the lock.
+    let appended, synced: Atomic<UInt64>
 
     init(
         environment: Environment,
         limits: Limits,
         logger: Logger,
         maintenance: Maintenance,
-        writer: LogWriter,
+        log: (writer: LogWriter, catalog: LogCatalog, slots: SlotKeeper),
         recovered: RecoveredLog
     ) {
         self.environment = environment
@@ -89,11 +94,11 @@ final class CommitPipeline: @unchecked Sendable {
         self.logger = logger
         self.maintenance = maintenance
         readState = maintenance.readState
-        self.writer = writer
+        (writer, catalog, slots) = log
         sequencer = Sequencer(recovered: recovered)
         state = PipelineState(lastSequence: recovered.end.lastSequence)
         state.epochs = recovered.epochs
-        state.finishedEnds = recovered.finishedEnds
+        appended = Atomic(recovered.end.lastSequence)
         synced = Atomic(recovered.end.lastSequence)
         maintenance.log = self
     }
