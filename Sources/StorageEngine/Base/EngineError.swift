@@ -40,6 +40,13 @@ public struct EngineError: Error, Sendable, Hashable, CustomStringConvertible {
         case ahead
         /// A record does not follow the last one.
         case gap
+        /// A leader of a later epoch is known: records of an earlier one, or of another of the same
+        /// number, are not taken any more.
+        case fenced
+        /// The store holds another history than the one that it is to follow.
+        case wrongStore
+        /// The store follows a leader, and takes no writes of its own.
+        case notLeader
         /// The engine was opened read-only.
         case readOnly
         /// The engine is closed.

@@ -117,7 +117,7 @@ final class LogFeedReader {
         guard sequence > found.header.predecessor.lastSequence else { return nil }
         if let known = found.restarts { return known.start(after: sequence)?.offset }
         let restarts = try RestartIndex(reading: file, found.header, length: limit)
-        source.catalog.learn(restarts, ofFile: found.number)
+        if found.end != nil { source.catalog.learn(restarts, ofFile: found.number) }
         return restarts.start(after: sequence)?.offset
     }
 

@@ -7,6 +7,7 @@ extension Engine {
     /// |---|---|---|---|
     /// | ``createIfMissing`` | true | | make the store when the directory is empty or absent |
     /// | ``readOnly`` | false | | change nothing on disk; several readers may share a store |
+    /// | ``follows`` | nil | | the history that the store follows |
     /// | ``memoryWindow`` | 1,048,576 | bytes | most that a process death takes of `.memory` |
     /// | ``memoryDelay`` | 10 ms | time | goal for the wait of `.memory` writes for the log |
     /// | ``syncInterval`` | 1 s | time | most that a write waits for a sync nobody asked for |
@@ -27,6 +28,10 @@ extension Engine {
         /// Whether nothing on disk is changed: no store is made, no tail repaired, no write
         /// accepted.
         public var readOnly = false
+        /// The history that the store follows: all its records come from a leader, see
+        /// ``Follower``, and writes of its own are refused. A new store takes this history's name.
+        /// `nil` for a store that is written to.
+        public var follows: UniqueID?
         /// The most bytes that wait for the log, and are lost when the process dies; at least
         /// 4,096. A single larger write waits for the log itself.
         public var memoryWindow = 1 << 20
@@ -112,7 +117,8 @@ extension Engine {
                 memoryDelay: Self.nanoseconds(memoryDelay),
                 syncInterval: Self.nanoseconds(syncInterval),
                 logFileSize: logFileSize,
-                failsIfStalled: failsIfStalled
+                failsIfStalled: failsIfStalled,
+                isFollower: follows != nil
             )
         }
 

@@ -17,12 +17,19 @@ struct OpenedStore: Sendable {
         if !isStore { try Self.checkVacant(listing, path: path, options: options) }
         lock = try DirectoryLock.acquire(in: directory, exclusive: !options.readOnly)
         if let found = try Self.readMark(directory) {
+            guard options.follows ?? found.historyID == found.historyID else {
+                throw EngineError(
+                    .wrongStore,
+                    "opening a follower: the store holds history \(found.historyID)",
+                    file: FileName.store.description
+                )
+            }
             markFile = StoreMarkFile(directory: directory, mark: found)
         } else {
             let listing = try directory.list()
             try Self.checkVacant(listing, path: path, options: options)
             let new = StoreMark(
-                historyID: environment.uniqueID(),
+                historyID: options.follows ?? environment.uniqueID(),
                 memberID: environment.uniqueID()
             )
             try directory.durableReplace(.store, with: new.encoded())

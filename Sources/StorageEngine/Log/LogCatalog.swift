@@ -64,13 +64,23 @@ package final class LogCatalog: @unchecked Sendable {
 
     // MARK: - Changes
 
-    /// Takes in a file that is appended to from now on.
-    func begin(_ header: LogFileHeader) {
+    /// Takes in a file that is appended to from now on; without its restart frames when they will
+    /// not be noted.
+    func begin(_ header: LogFileHeader, restarts: RestartIndex? = RestartIndex()) {
         lock.with {
             precondition(all.last.map { $0.number + 1 == header.fileNumber } ?? true)
+            if all.isEmpty { base = header.predecessor }
             var file = File(header: header)
-            file.restarts = RestartIndex()
+            file.restarts = restarts
             all.append(file)
+        }
+    }
+
+    /// Takes the file out that was begun last, and has nothing in it.
+    func removeCurrent() {
+        lock.with {
+            precondition(all.last?.end == nil, "a finished file is not the current one")
+            _ = all.popLast()
         }
     }
 

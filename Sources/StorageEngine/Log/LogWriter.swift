@@ -253,6 +253,7 @@ final class LogWriter {
     ///
     /// - Returns: Where the log ends, `nil` when nothing was written since the store was opened.
     func finish(syncedThrough: UInt64) throws(EngineError) -> LogEnd? {
+        try discardEmpty()
         guard let active = current else { return nil }
         do throws(AppendFailure) {
             try seal(active, syncedThrough: syncedThrough)
@@ -264,10 +265,23 @@ final class LogWriter {
         return end
     }
 
-    /// Removes a file that was made ahead and not used.
-    func discard(_ file: StoreFile) throws(EngineError) {
+    /// Whether nothing was appended to the current file.
+    var isCurrentEmpty: Bool { current?.length == UInt64(LogFormat.headerSize) }
+
+    /// Removes the current file when nothing was appended to it: an epoch without a record leaves
+    /// no trace in the log, and none in the log hash.
+    func discardEmpty() throws(EngineError) {
+        guard let active = current, isCurrentEmpty else { return }
+        current = nil
+        logHash = end.logHash
+        catalog.removeCurrent()
+        try discard(active.file, number: active.header.fileNumber)
+    }
+
+    /// Removes a file that was made ahead and not used, or holds nothing.
+    func discard(_ file: StoreFile, number: UInt64) throws(EngineError) {
         try file.close()
-        try directory.durableRemove([.log(end.fileNumber + 1)])
+        try directory.durableRemove([.log(number)])
     }
 
     /// Closes the current file as it is.

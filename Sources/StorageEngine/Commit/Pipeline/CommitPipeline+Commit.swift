@@ -32,7 +32,13 @@ extension CommitPipeline {
         let wall = environment.time.wallMilliseconds
         for ticket in tickets {
             let hashBefore = sequencer.logHash
-            let head = sequencer.next(digest: ticket.digest, wallMilliseconds: wall)
+            let head: RecordHead
+            if let given = ticket.given {
+                sequencer.accept(given)
+                head = given.head
+            } else {
+                head = sequencer.next(digest: ticket.digest, wallMilliseconds: wall)
+            }
             active.append(
                 head,
                 hashBefore: hashBefore,

@@ -6,7 +6,7 @@ internal import Synchronization
 
 extension CommitPipeline {
     /// A group holds at most this many bytes of operations, or one write.
-    private var groupSizeMax: Int { min(1 << 20, Int(clamping: limits.logFileSize / 8)) }
+    var groupSizeMax: Int { min(1 << 20, Int(clamping: limits.logFileSize / 8)) }
     /// The log thread syncs behind the writers at least this often.
     static let syncDistance: UInt64 = 1 << 20
     /// After a sync with nothing behind it for this long, a marker proves the last record.
@@ -125,7 +125,7 @@ extension CommitPipeline {
         state.isCommitTaken = false
         if commit.append != nil { state.isAppendTaken = false }
         state.lastSequence = sequencer.lastSequence
-        if state.epochs.count != sequencer.epochs.count {
+        if state.epochs.last != sequencer.epochs.last {
             state.epochs = sequencer.epochs
             maintenance.events.emit(.epochBegan(sequencer.epoch))
         }
@@ -203,7 +203,7 @@ extension CommitPipeline {
         }
     }
 
-    private func finishRotation(_ completion: Completion, next: StoreFile) {
+    func finishRotation(_ completion: Completion, next: StoreFile) {
         state.isAppendTaken = false
         state.isSyncTaken = false
         state.rotation = .none
@@ -247,7 +247,7 @@ extension CommitPipeline {
     // MARK: - Wake
 
     /// Refuses writes from now on; what waits can no longer be decided.
-    private func poison(_ cause: EngineError) {
+    func poison(_ cause: EngineError) {
         guard state.poison == nil else { return }
         state.poison = EngineError(
             .poisoned,

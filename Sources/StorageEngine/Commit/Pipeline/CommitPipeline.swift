@@ -40,6 +40,8 @@ final class CommitPipeline: @unchecked Sendable {
         /// Bytes.
         let logFileSize: UInt64
         let failsIfStalled: Bool
+        /// Whether all records come from a leader.
+        let isFollower: Bool
     }
 
     // Constant.
@@ -95,7 +97,7 @@ final class CommitPipeline: @unchecked Sendable {
         self.maintenance = maintenance
         readState = maintenance.readState
         (writer, catalog, slots) = log
-        sequencer = Sequencer(recovered: recovered)
+        sequencer = Sequencer(recovered: recovered, originates: !limits.isFollower)
         state = PipelineState(lastSequence: recovered.end.lastSequence)
         state.epochs = recovered.epochs
         appended = Atomic(recovered.end.lastSequence)
@@ -233,7 +235,7 @@ final class CommitPipeline: @unchecked Sendable {
         return result
     }
 
-    private func rotate(_ context: AppendContext, to next: StoreFile) -> Completion {
+    func rotate(_ context: AppendContext, to next: StoreFile) -> Completion {
         let start = now
         do throws(AppendFailure) {
             let finished = try writer.rotate(

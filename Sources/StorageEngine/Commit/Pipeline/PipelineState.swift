@@ -28,6 +28,9 @@ final class PipelineState {
     /// How many wait for a moment when nothing is committed; no group is taken before them.
     var boundaryWaiterCount = 0
 
+    /// Whether somebody puts a leader's records in.
+    var isApplying = false
+
     /// Writes that wait to be sequenced, first come first.
     var queue: [Ticket] = []
     /// Tickets of blocking writers, to be used again.
