@@ -191,7 +191,9 @@ extension FileName {
     fileprivate var isOfStore: Bool {
         switch self {
         case .log, .manifest, .segment, .temporaryStore: true
-        case .store, .lock, .quarantine, .temporaryLog: false
+        case .store, .lock, .quarantine, .temporaryLog, .backup, .temporaryBackup, .savedLog,
+            .savedSegment:
+            false
         }
     }
 }

@@ -215,6 +215,7 @@ private struct OwnedFiles {
             return number == manifest ? nil : "STORE names another manifest"
         case .log(let number): return number <= logStart ? "before the log's start" : nil
         case .temporaryStore, .temporaryLog: return "left behind while it was written"
+        case .backup, .temporaryBackup, .savedLog, .savedSegment: return "of a backup"
         case .store, .lock, .quarantine: return nil
         }
     }
