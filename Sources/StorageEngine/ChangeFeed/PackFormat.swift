@@ -24,22 +24,23 @@
 //             144 recordSize         u64, of the whole record that this is a part of; else 0
 //             152 checksum           u64, XXH3-64 of bytes 0..<152
 //
-//   payload := record*, as in `Record.swift`, the stamp of the first one relative to 0; one LZ4 block
-//              of its own, or raw when that is not smaller
+//   payload := record*, as in `Record.swift`, the stamp of the first one relative to 0; one LZ4
+//              block of its own, or raw when that is not smaller
 //
 // (1) The records are whole and consecutive, each names the one before it as its predecessor, and
-//     all are of one epoch: a pack ends where an epoch does. The first pack of an epoch says so, and
-//     its logHashBefore is that of the epoch before; then the hash begins anew, as in `Record.swift`.
+//     all are of one epoch: a pack ends where an epoch does. The first pack of an epoch says so,
+//     and its logHashBefore is that of the epoch before; then the hash begins anew, as in
+//     `Record.swift`.
 // (2) A pack has a size that its sender and its receiver agreed on, header included, whatever is in
 //     it. A record that is too large goes in parts, which are packs of a piece of it, in order; all
 //     of them have the sequences and hashes of the whole record. It is handed on as a whole.
 // (3) The header's checksum is verified before any field is believed, every size before memory is
 //     taken, the payload's hash before it is decoded.
 // (4) The proof from end to end: the receiver computes the log hash over all records, from
-//     logHashBefore, and hands on none unless it comes to logHashAfter. That logHashBefore is the
-//     hash of what the receiver has is the receiver's to check, as are history, epoch and sequence.
-// (5) A part that comes again is passed over, and the first part of a record begins it anew, so that
-//     a queue may deliver twice. A part that is not the next one is refused.
+//     logHashBefore, and hands on none unless it comes to logHashAfter. Whether logHashBefore is
+//     the hash of what the receiver has is his to check, as are history, epoch and sequence.
+// (5) A part that comes again is passed over, and the first part of another record begins that one,
+//     so that a queue may deliver twice. A part that is not the next one is refused.
 //
 // `PackFormatTests` pins these bytes; changing them takes a new format version.
 

@@ -5,19 +5,7 @@ import Testing
 /// The bytes of a backup's list. A change here is a new format version.
 @Suite struct BackupFormatTests {
     @Test func aList() throws {
-        var info = SegmentInfo(number: 7)
-        info.size = 0x1122
-        info.checksum = 0x3344
-        info.smallest = [0x61]
-        info.largest = [0x62]
-        info.maxSequence = 40
-        var edit = VersionEdit()
-        edit.added = [LevelSegment(level: 1, info: info)]
-        edit.nextSegmentNumber = 8
-        edit.flushed = FlushMark(epoch: Epoch(number: 1, starter: 2), sequence: 40, logHash: 3)
-        edit.logStart = LogEnd(fileNumber: 4, length: 5000, lastSequence: 30, logHash: 5)
-        var state = ManifestState()
-        try state.apply(edit)
+        let state = try Self.state()
         let list = BackupList(
             historyID: UniqueID(high: 0x0102_0304_0506_0708, low: 0x1112_1314_1516_1718),
             memberID: UniqueID(high: 0x2122_2324_2526_2728, low: 0x3132_3334_3536_3738),
@@ -74,5 +62,22 @@ import Testing
             try BackupList(decoding: bytes, file: "test")
         }
         #expect(decoded == list)
+    }
+
+    private static func state() throws -> ManifestState {
+        var info = SegmentInfo(number: 7)
+        info.size = 0x1122
+        info.checksum = 0x3344
+        info.smallest = [0x61]
+        info.largest = [0x62]
+        info.maxSequence = 40
+        var edit = VersionEdit()
+        edit.added = [LevelSegment(level: 1, info: info)]
+        edit.nextSegmentNumber = 8
+        edit.flushed = FlushMark(epoch: Epoch(number: 1, starter: 2), sequence: 40, logHash: 3)
+        edit.logStart = LogEnd(fileNumber: 4, length: 5000, lastSequence: 30, logHash: 5)
+        var state = ManifestState()
+        try state.apply(edit)
+        return state
     }
 }

@@ -42,10 +42,11 @@ extension Engine {
     ///   - path: The directory of backups, made when it is absent; its parent must exist.
     ///   - count: How many backups to keep, the new one included; `nil` for all.
     /// - Returns: What it took.
-    /// - Throws: ``EngineError`` with code `invalidArgument` when the directory holds other files or
-    ///   backups of another history, `locked` when it is in use, `corruption` when this store or a
-    ///   list of the directory is damaged, `io`, `noSpace`, `indeterminate`, `poisoned`, `readOnly`
-    ///   or `closed`. What was copied is given up then, and older backups are as they were.
+    /// - Throws: ``EngineError`` with code `invalidArgument` when the directory holds other files
+    ///   or backups of another history, `locked` when it is in use, `corruption` when this store or
+    ///   a list of the directory is damaged, `io`, `noSpace`, `indeterminate`, `poisoned`,
+    ///   `readOnly` or `closed`. What was copied is given up then, and older backups are as they
+    ///   were.
     @discardableResult
     public func backup(to path: String, keeping count: Int? = nil) throws(EngineError)
         -> BackupReport
