@@ -48,9 +48,16 @@ package final class StagedDirectory {
 
     /// Gives the directory its name, durably. Everything in it was synced before, but for names.
     ///
-    /// - Throws: ``EngineError``; the directory may have its name already then.
+    /// - Throws: ``EngineError``; the directory may have its name already then, or it is removed as
+    ///   far as possible.
     package func commit() throws(EngineError) {
-        try directory.syncEntries()
+        do throws(EngineError) {
+            try directory.syncEntries()
+        } catch {
+            discard()
+            throw error
+        }
+        // A rename that reports an error may have happened; whatever is there is left alone.
         let (parent, name, temporaryName) = (parent, name, temporaryName)
         try Self.call(name) { () throws(IOFailure) in
             try parent.fileSystem.rename(temporaryName, to: name, in: parent.handle)
@@ -59,7 +66,7 @@ package final class StagedDirectory {
         try lock.release()
     }
 
-    /// Removes what was made, as far as possible; not after ``commit()``.
+    /// Removes what was made, as far as possible; not once it may have got its name.
     package func discard() {
         do throws(EngineError) {
             for file in try directory.list().known { try directory.remove(file) }
