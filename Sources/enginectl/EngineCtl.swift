@@ -15,6 +15,8 @@ struct EngineCtl: ParsableCommand {
               enginectl --db /var/lib/store export --prefix user: --format json
               enginectl --db /var/lib/store verify
               enginectl --db /var/lib/store compact
+              enginectl --db /var/lib/store backup --to /backups/store --keep 7
+              enginectl restore --from /backups/store --to /var/lib/store
 
             Only put and import make a store. get, scan, export, stats and verify change
             nothing; beside a running engine use enginedump.
@@ -25,7 +27,7 @@ struct EngineCtl: ParsableCommand {
         version: toolVersion,
         subcommands: [
             Get.self, Put.self, Delete.self, Scan.self, Export.self, Import.self, Stats.self,
-            Verify.self, Compact.self,
+            Verify.self, Compact.self, CheckpointCommand.self, Backup.self, Restore.self,
         ]
     )
 

