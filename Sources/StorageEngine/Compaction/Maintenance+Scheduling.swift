@@ -177,6 +177,7 @@ extension Maintenance {
 
     private func finish(_ install: Install) {
         state.installRetryTime = 0
+        state.deltaHorizon = manifest.state.deltaHorizon
         state.garbage += state.unknownSegments
         state.unknownSegments = []
         switch install.source {

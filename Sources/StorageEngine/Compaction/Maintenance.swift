@@ -113,6 +113,7 @@ final class Maintenance: @unchecked Sendable {
         state.unknownSegments = tree.unknownSegments
         state.obsoleteLog = tree.state.logStart.fileNumber
         state.removedLog = store.removedLog
+        state.deltaHorizon = tree.state.deltaHorizon
     }
 
     var now: UInt64 { environment.time.monotonicNanoseconds }
@@ -198,7 +199,11 @@ final class Maintenance: @unchecked Sendable {
         var edit = VersionEdit()
         let table = log?.epochs ?? []
         let known = manifest.state.epochs.last?.epoch.number ?? 0
-        edit.epochs = table.filter { $0.epoch.number > known }
+        // An epoch without a record on disk may yet be one that never was.
+        let synced = log?.syncedSequence ?? 0
+        edit.epochs = table.filter {
+            $0.epoch.number > known && $0.lastSequenceBefore < synced
+        }
         edit.nextSegmentNumber = nextNumber.load(ordering: .relaxed)
         switch install.source {
         case .flush(let sealed):

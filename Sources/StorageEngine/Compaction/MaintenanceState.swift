@@ -37,6 +37,8 @@ final class MaintenanceState {
     var garbage: [FileName] = []
     /// Segments that become garbage with the first edit.
     var unknownSegments: [FileName] = []
+    /// The greatest sequence of a tombstone that the version lacks because it was dropped.
+    var deltaHorizon: UInt64 = 0
     /// The last log file that recovery does not need, and the last that became garbage.
     var obsoleteLog: UInt64 = 0
     var removedLog: UInt64 = 0

@@ -73,7 +73,7 @@ public final class Engine: Sendable {
         historyID = mark.historyID
         memberID = mark.memberID
         let cache = BlockCache(budget: options.cacheSize)
-        let tree = try OpenedTree(directory: store.directory, mark: mark, cache: cache)
+        var tree = try OpenedTree(directory: store.directory, mark: mark, cache: cache)
         obsoleteLog = tree.state.logStart.fileNumber
         self.cache = cache
         var recovery = LogRecovery(
@@ -90,6 +90,7 @@ public final class Engine: Sendable {
             operations throws(EngineError) in
             try readState.replay(head, operations)
         }
+        tree.forgetEpochs(from: recovered.end.lastSequence)
         self.readState = readState
         self.recovery = recovered.report
         pipeline =

@@ -28,6 +28,11 @@ package struct ManifestState: Hashable, Sendable {
     /// The state of a store without a segment.
     package init() {}
 
+    /// Forgets epochs that began at or behind the end of a history: it was cut back.
+    mutating func forgetEpochs(from sequence: UInt64) {
+        epochs.removeAll { $0.lastSequenceBefore >= sequence }
+    }
+
     package var segmentCount: Int { numbers.count }
 
     /// The edit that makes this state of an empty one.

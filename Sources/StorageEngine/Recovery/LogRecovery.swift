@@ -83,6 +83,12 @@ struct LogRecovery {
     /// Reads every surviving record, in order; `repair` also settles the end of the log on disk,
     /// which a read-only open does not.
     mutating func run(repair: Bool, _ apply: Apply) throws(EngineError) -> RecoveredLog {
+        let cut = LogCut(directory: directory, markFile: markFile)
+        if repair {
+            try cut.finish()
+        } else if try cut.isPending() {
+            throw EngineError(.logGap, "opening the log: it is being cut back; open it for writing")
+        }
         let found = try findFiles()
         var openTail: Tail?
         for (index, file) in found.files.enumerated() {
@@ -107,6 +113,9 @@ struct LogRecovery {
                     + "what was written up to \(start.flushedSequence)"
             )
         }
+        // What began behind the end was cut off, or left no record.
+        let end = log.end.lastSequence
+        log.epochs.removeAll { $0.lastSequenceBefore >= end }
         return log
     }
 
