@@ -27,7 +27,7 @@ extension Maintenance {
         lock.release()
     }
 
-    private func perform(unlocked work: Work) {
+    func perform(unlocked work: Work) {
         state.inFlight += 1
         lock.release()
         let completion = perform(work)

@@ -75,8 +75,10 @@ extension Maintenance {
                 if let choice { return choice }
             }
         }
-        guard state.pauseCount == 0 else { return nil }
-        return picker.choice(infos, beside: state.running)
+        guard state.pauseCount == 0,
+            let choice = picker.choice(infos, beside: state.running)
+        else { return nil }
+        return hasRoom(for: choice) ? choice : nil
     }
 
     /// Goes on to the next level of a request that has something to compact, or ends it.
@@ -143,6 +145,8 @@ extension Maintenance {
         case (.install(let install), _):
             state.isInstalling = false
             state.installs.insert(install, at: 0)
+        case (.watch, .watched(let free)): noteFree(free)
+        case (.watch, _): state.isWatching = false
         case (.remove, .success): state.isRemoving = false
         case (.remove(let names), _):
             state.isRemoving = false
@@ -235,6 +239,7 @@ extension Maintenance {
         case .remove:
             doing = "removing files"
             state.removalRetryTime = now + 20 * Self.retryDelay
+        case .watch: doing = "looking at the disk"
         }
         logger.warning("\(doing) failed", metadata: ["error": "\(error)"])
         switch error.code {
@@ -257,9 +262,13 @@ extension Maintenance {
         pressure.note(.level0, from: 2 * trigger, to: 8 * trigger, at: level0)
         let base = Double(limits.compaction.levelBaseSize)
         pressure.note(.compaction, from: 64 * base, to: 256 * base, at: Double(debt))
+        if state.spaceFailure != nil {
+            pressure.load = 1
+            pressure.reason = .space
+        }
         let isFullNow = state.sealed.count >= limits.sealedMax
         let hasRoomAgain = isFull.exchange(isFullNow, ordering: .relaxed) && !isFullNow
-        let failure = state.flushFailure ?? state.compactionFailure
+        let failure = state.spaceFailure ?? state.flushFailure ?? state.compactionFailure
         // Who wants the active index sealed waits for room, whatever the load.
         guard hasRoomAgain || pressure != state.backpressure || failure != state.stallFailure
         else { return }

@@ -48,6 +48,8 @@ final class Maintenance: @unchecked Sendable {
         var compaction = CompactionLimits()
         /// Bytes a second that compactions may write; `nil` for no limit.
         var compactionRate: UInt64?
+        /// Writes are refused while fewer bytes are free.
+        var lowSpaceLimit: UInt64 = 0
     }
 
     // Constant.
@@ -60,6 +62,7 @@ final class Maintenance: @unchecked Sendable {
     let cache: BlockCache
     let picker: CompactionPicker
     let events = EventHub()
+    let watch: DiskWatch
     /// Set once, before anything is taken.
     nonisolated(unsafe) weak var log: (any LogProgress)?
 
@@ -96,6 +99,7 @@ final class Maintenance: @unchecked Sendable {
         directory = store.directory
         historyID = store.markFile.mark.historyID
         cache = store.cache
+        watch = DiskWatch(directory: store.directory, events: events)
         manifest = ManifestWriter(
             directory: store.directory,
             markFile: store.markFile,
@@ -121,12 +125,15 @@ final class Maintenance: @unchecked Sendable {
         case compact(Compactor)
         case install(Install)
         case remove([FileName])
+        /// Looks at the disk.
+        case watch
     }
 
     enum Completion {
         case success
         case flushed([Segment])
         case compacted(Compactor.Result)
+        case watched(freeBytes: UInt64?)
         case failed(EngineError)
     }
 
@@ -159,6 +166,7 @@ final class Maintenance: @unchecked Sendable {
             case .remove(let names):
                 try directory.durableRemove(names)
                 return .success
+            case .watch: return .watched(freeBytes: watch.look(now: now))
             }
         } catch {
             return .failed(error)

@@ -53,6 +53,16 @@ final class MaintenanceState {
     /// Why compactions do not come through; `nil` when they do.
     var compactionFailure: EngineError?
 
+    /// Whether somebody looks at the disk, and when that is to be done again.
+    var isWatching = false
+    var watchTime: UInt64 = 0
+    /// Bytes that were free then; `nil` when that is unknown.
+    var freeSpace: UInt64?
+    /// Why writes are refused for lack of space; `nil` while they are not.
+    var spaceFailure: EngineError?
+    /// Whether the next compaction waits for space.
+    var isCompactionTooLarge = false
+
     /// What the log was told last.
     var backpressure = Backpressure()
     var stallFailure: EngineError?

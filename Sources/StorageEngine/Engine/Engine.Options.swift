@@ -15,6 +15,7 @@ extension Engine {
     /// | ``cacheSize`` | 67,108,864 | bytes | blocks, indexes and filters of segments in memory |
     /// | ``compactionThreads`` | 1 | | compactions that may run at a time |
     /// | ``compactionRate`` | nil | bytes/s | most that compactions read and write |
+    /// | ``lowSpaceLimit`` | nil | bytes | writes are refused while less of the disk is free |
     /// | ``failsIfStalled`` | false | | refuse writes instead of slowing or holding them |
     /// | ``allowsSharedDirectory`` | false | | open a directory that others may write to |
     /// | ``logger`` | label `StorageEngine` | | where operators are told what they must know |
@@ -43,6 +44,11 @@ extension Engine {
         public var compactionThreads = 1
         /// The most bytes of keys and values that compactions take in a second; `nil` for no limit.
         public var compactionRate: UInt64?
+        /// Writes throw `noSpace` while fewer bytes than this are free on the file system, so that
+        /// flushes, compactions and a clean close still have room; they are accepted again, without
+        /// a restart, when a little more is free. `nil` for two segments and a manifest: 144 MiB
+        /// with the defaults. To delete what takes the space, open the store with a lower limit.
+        public var lowSpaceLimit: UInt64?
         /// Whether writes throw `stalled` when flushes or compactions are so far behind that they
         /// would be slowed or held, instead of waiting.
         public var failsIfStalled = false
@@ -83,8 +89,14 @@ extension Engine {
             Maintenance.Limits(
                 writeBufferSize: writeBufferSize,
                 compaction: compaction,
-                compactionRate: compactionRate
+                compactionRate: compactionRate,
+                lowSpaceLimit: lowSpaceLimit ?? defaultLowSpaceLimit
             )
+        }
+
+        private var defaultLowSpaceLimit: UInt64 {
+            let segment = min(max(UInt64(writeBufferSize), compaction.segmentSize), 1 << 40)
+            return 2 * segment + UInt64(ManifestFormat.editSizeMax)
         }
 
         var limits: CommitPipeline.Limits {

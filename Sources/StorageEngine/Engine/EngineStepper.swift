@@ -29,7 +29,7 @@ package final class EngineStepper {
 
     /// Who takes a unit of work.
     package enum Actor: CaseIterable, Sendable {
-        case writer, syncer, logThread, flusher, compactor
+        case writer, syncer, logThread, flusher, compactor, watcher
     }
 
     /// A unit of work in flight.
@@ -62,6 +62,7 @@ package final class EngineStepper {
                 compactor.choice.isMove ? "move" : "compact"
             case .maintenance(.install, _): "install"
             case .maintenance(.remove, _): "remove"
+            case .maintenance(.watch, _): "watch"
             }
         }
 
@@ -118,6 +119,10 @@ package final class EngineStepper {
         case .compactor:
             return maintenance.lock.with {
                 maintenance.takeCompactionWork(now: maintenance.now).map(Unit.init)
+            }
+        case .watcher:
+            return maintenance.lock.with {
+                maintenance.takeWatchWork(now: maintenance.now).map(Unit.init)
             }
         }
     }

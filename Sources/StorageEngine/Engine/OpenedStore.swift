@@ -128,6 +128,7 @@ final class EngineLifetime: Sendable {
             [
                 WorkerThread(name: "engine-log") { pipeline.runLogThread() },
                 WorkerThread(name: "engine-flush") { maintenance.runFlushThread() },
+                WorkerThread(name: "engine-watch") { maintenance.runWatchThread() },
             ] + compactors
     }
 
