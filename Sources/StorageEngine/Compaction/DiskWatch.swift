@@ -41,7 +41,9 @@ final class DiskWatch: Sendable {
         let start = syncStart.load(ordering: .relaxed)
         if start != 0, now >= start + Self.slowSyncTime,
             toldStart.exchange(start, ordering: .relaxed) != start
-        { events.emit(.syncHangs(nanoseconds: now - start)) }
+        {
+            events.emit(.syncHangs(nanoseconds: now - start))
+        }
         do throws(EngineError) { return try directory.freeSpace() } catch { return nil }
     }
 }

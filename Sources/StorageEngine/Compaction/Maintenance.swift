@@ -70,7 +70,7 @@ final class Maintenance: @unchecked Sendable {
     let manifest: ManifestWriter
 
     // Own synchronization.
-    private let nextNumber: Atomic<UInt64>
+    let nextNumber: Atomic<UInt64>
     /// Whether running compactions should give up.
     let isCancelled = Atomic(false)
     /// Whether no further index may be sealed.
@@ -154,7 +154,7 @@ final class Maintenance: @unchecked Sendable {
             switch work {
             case .flush(let sealed, let registered):
                 let stream = IndexStream(sealed.index, registered: registered)
-                return .flushed(try output(segmentSize: nil).write(stream))
+                return .flushed(try output(cut: nil).write(stream))
             case .compact(let compactor):
                 if compactor.choice.isMove {
                     return .compacted(Compactor.Result(moving: compactor))
@@ -173,15 +173,15 @@ final class Maintenance: @unchecked Sendable {
         }
     }
 
-    func output(segmentSize: UInt64?) -> SegmentOutput {
+    func output(cut: SegmentCut?) -> SegmentOutput {
         SegmentOutput(
             directory: directory,
             historyID: historyID,
             cache: cache,
-            segmentSize: segmentSize,
+            cut: cut,
             nextNumber: { [self] in nextNumber.wrappingAdd(1, ordering: .relaxed).oldValue },
             pace: { [self] count throws(EngineError) in
-                guard segmentSize != nil else { return }
+                guard cut != nil else { return }
                 if isCancelled.load(ordering: .relaxed) { throw .closed }
                 pace(count)
             }
