@@ -51,9 +51,13 @@ struct EngineCtl: ParsableCommand {
     }
 
     /// Opens the store for writing.
-    func openForWriting(createIfMissing: Bool) throws -> Engine {
+    func openForWriting(
+        createIfMissing: Bool,
+        _ limits: MemoryLimits? = nil
+    ) throws -> Engine {
         var options = Engine.Options()
         options.createIfMissing = createIfMissing
+        try limits?.apply(to: &options)
         return try open(options, whenLocked: "locked by a running engine")
     }
 
@@ -82,5 +86,26 @@ struct HexOption: ParsableArguments {
             throw ToolError("reading the arguments: with --hex, keys are pairs of digits 0-9, a-f")
         }
         return bytes
+    }
+}
+
+/// How much of what is written lies in memory and in the log before it goes on to segments.
+struct MemoryLimits: ParsableArguments {
+    @Option(help: "Bytes of an index in memory before it is flushed; at least 16384.")
+    var writeBufferSize: Int?
+    @Option(help: "Bytes of a log file before the next one begins; at least 16384.")
+    var logFileSize: UInt64?
+
+    func apply(to options: inout Engine.Options) throws {
+        let least = 16_384
+        guard writeBufferSize ?? least >= least, logFileSize ?? UInt64(least) >= UInt64(least)
+        else {
+            throw ToolError(
+                "reading the arguments: --write-buffer-size and --log-file-size are at least "
+                    + "\(least)"
+            )
+        }
+        if let writeBufferSize { options.writeBufferSize = writeBufferSize }
+        if let logFileSize { options.logFileSize = logFileSize }
     }
 }

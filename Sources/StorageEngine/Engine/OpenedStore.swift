@@ -141,6 +141,7 @@ final class EngineLifetime: Sendable {
                 WorkerThread(name: "engine-slots") {
                     pipeline.slots.run { maintenance.reviewLogs() }
                 },
+                WorkerThread(name: "engine-watch") { maintenance.runWatchThread() },
             ] + compactors
     }
 

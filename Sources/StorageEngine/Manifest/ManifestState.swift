@@ -180,7 +180,7 @@ package struct ManifestState: Hashable, Sendable {
         let info = segment.info
         let sizes = [
             info.size, info.rawBytes, info.entryCount, info.tombstoneCount,
-            info.rangeTombstoneCount,
+            info.rangeTombstoneCount, info.keyCount,
         ]
         guard levels.indices.contains(segment.level) else {
             throw .malformed("segment \(info.number) in level \(segment.level)")
