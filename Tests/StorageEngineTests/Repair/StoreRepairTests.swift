@@ -126,8 +126,15 @@ import Testing
     }
 
     @Test func aStoreOfANewerProgramIsLeftAlone() throws {
-        // The format version of STORE.
-        let image = try check.image([.flip("STORE", at: 9)])
+        let image = try check.image([])
+        let directory = try StoreDirectory.open(path: SampleStore.directory, in: image)
+        var bytes = ByteBuffer()
+        let encoded = mark.encoded()
+        bytes.append(UnsafeRawBufferPointer(rebasing: encoded.bytes.dropLast(8)))
+        bytes.store(UInt64(3) | 120 << 32, at: 8)
+        bytes.append(Checksum.xxh3(bytes.bytes))
+        try directory.durableReplace(.store, with: bytes)
+        image.forgetTrace()
 
         #expect(code { try RepairCheck.repair(image) } == .unsupportedFormat)
         #expect(image.trace.isEmpty)
