@@ -17,9 +17,11 @@ struct EngineCtl: ParsableCommand {
               enginectl --db /var/lib/store compact
               enginectl --db /var/lib/store backup --to /backups/store --keep 7
               enginectl restore --from /backups/store --to /var/lib/store
+              enginectl --db /var/lib/store repair
+              enginectl --db /var/lib/store salvage --to /var/lib/new
 
-            Only put and import make a store. get, scan, export, stats and verify change
-            nothing; beside a running engine use enginedump.
+            Only put and import make a store. get, scan, export, stats, verify, salvage, and
+            repair without --apply change nothing; beside a running engine use enginedump.
 
             Exit status: 0 ok, 1 usage, 2 corruption, 3 gap in the log, 4 input or output,
             5 other (locked among them), 6 key not found.
@@ -28,6 +30,7 @@ struct EngineCtl: ParsableCommand {
         subcommands: [
             Get.self, Put.self, Delete.self, Scan.self, Export.self, Import.self, Stats.self,
             Verify.self, Compact.self, CheckpointCommand.self, Backup.self, Restore.self,
+            Repair.self, Salvage.self,
         ]
     )
 

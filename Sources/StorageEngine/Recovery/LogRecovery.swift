@@ -71,6 +71,8 @@ struct LogRecovery {
         mark = markFile.mark
         log.end = start.end
         log.epochs = start.epochs
+        // There may be no log file to tell it.
+        log.lastStamp = mark.lastStamp
     }
 
     /// A log file that has a header.
@@ -110,7 +112,9 @@ struct LogRecovery {
             throw EngineError(
                 .logGap,
                 "opening the log: it ends at sequence \(log.end.lastSequence), segments hold "
-                    + "what was written up to \(start.flushedSequence)"
+                    + "what was written up to \(start.flushedSequence)",
+                file: FileName.log(max(log.end.fileNumber, 1)).description,
+                offset: log.end.length
             )
         }
         // What began behind the end was cut off, or left no record.
@@ -128,8 +132,10 @@ struct LogRecovery {
         guard log.end.fileNumber >= mark.floor.fileNumber else {
             throw EngineError(
                 .logGap,
-                "opening the log: file number \(mark.floor.fileNumber) is missing, "
-                    + "the last one found is \(log.end.fileNumber)"
+                "opening the log: this file is missing, "
+                    + "the last one found is number \(log.end.fileNumber)",
+                file: FileName.log(mark.floor.fileNumber).description,
+                offset: 0
             )
         }
     }
@@ -155,7 +161,8 @@ struct LogRecovery {
                     .logGap,
                     "opening the log: file \(file.name) follows file number "
                         + "\(found.unused[0]), which was never used",
-                    file: file.name
+                    file: file.name,
+                    offset: 0
                 )
             }
             found.files.append(used)
