@@ -61,14 +61,16 @@ package enum Doubt: Hashable, Sendable {
 }
 
 /// What happened, told by the host.
-package enum Event: Sendable {
+package enum CoreEvent: Sendable {
     /// The first event. `isClean`: the log ends where the last opening closed it.
     case opened(isClean: Bool)
     case tick
     case received(Message, from: UniqueID)
 
     // The local log.
-    /// The leader's own records; the first one of an epoch begins it.
+    /// The leader's own records; the first one of an epoch begins it. Only while
+    /// ``MemberCore/leadership`` says so: the host makes records under the lock under which it
+    /// gives events.
     case appended(Tail)
     /// Further points of the log. A generation that is over is a late completion: not counted.
     case reached(Watermarks, generation: UInt64)
@@ -109,7 +111,7 @@ package enum Fetched: Hashable, Sendable {
 
 /// What the host is to do, in order: what comes behind a ``persist(_:)`` leaves, and takes effect,
 /// only when the mark is durable.
-package enum Action: Sendable {
+package enum CoreAction: Sendable {
     case persist(Mark)
     case send(Message, to: UniqueID)
 
@@ -118,6 +120,7 @@ package enum Action: Sendable {
     case cut(to: Tail, generation: UInt64)
     /// Records behind an end, at most so many bytes, but at least one.
     case fetch(session: UInt64, after: Tail, sizeMax: UInt64)
+    /// A copy of this end of the log or a later one.
     case openCopy(session: UInt64, since: Tail, resuming: UInt64?)
     case readPart(session: UInt64, copy: UInt64, index: UInt64)
     case storePart(CopyPart, CopyOffer)

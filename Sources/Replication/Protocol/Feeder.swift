@@ -1,4 +1,4 @@
-package import StorageEngine
+import StorageEngine
 
 /// Feeds followers from the member's log: the leader's, a relay's, or, for whoever was promised the
 /// next epoch, that of a member which has more than it.

@@ -20,7 +20,7 @@ struct FollowerCore: Sendable {
         case cutting(Tail)
         case streaming
         /// Not on the leader's line, and only a copy helps.
-        case waitingForCopy
+        case waitingForCopy(since: Tail)
         case copying(CopyOffer, next: UInt64)
         case adopting(CopyOffer)
     }
@@ -85,13 +85,14 @@ struct FollowerCore: Sendable {
     /// Follows one member, for its log.
     mutating func adopt(from source: UniqueID, _ ground: inout Ground) {
         self.source = source
-        greet(source, &ground)
+        upstream = nil
+        greetAt = ground.now
     }
 
     /// Returns whether a report is due.
     mutating func tick(_ ground: inout Ground) -> Bool {
         guard let upstream else {
-            if ground.now >= greetAt { greetNext(&ground) }
+            if ground.now >= greetAt, ground.pending == nil { greetNext(&ground) }
             return false
         }
         switch upstream.stage {
@@ -183,7 +184,7 @@ struct FollowerCore: Sendable {
         guard case .cut(let end) = welcome.course else { return follow(&ground) }
         ground.note(.cutting(from: ground.log.tail, to: end))
         self.upstream?.stage = .cutting(end)
-        ground.actions.append(.cut(to: end, generation: ground.startGeneration()))
+        ground.replace(.cut(to: end))
     }
 
     /// Whether a welcome says what it must, given the log that it shows.
@@ -202,29 +203,30 @@ struct FollowerCore: Sendable {
     }
 
     /// The log is on the leader's line: asks for what comes next.
-    private mutating func follow(needsCopy: Bool = false, _ ground: inout Ground) {
+    private mutating func follow(copyingFrom end: Tail? = nil, _ ground: inout Ground) {
         guard let upstream, let leadership = upstream.leadership else { return }
-        self.upstream?.stage = needsCopy ? .waitingForCopy : .streaming
+        self.upstream?.stage = end.map { .waitingForCopy(since: $0) } ?? .streaming
         let follow = Follow(
             session: upstream.session,
-            after: ground.log.tail,
+            after: end ?? ground.log.tail,
             granted: granted(ground),
-            needsCopy: needsCopy,
+            needsCopy: end != nil,
             copy: partialCopy?.offer.id
         )
         ground.send(.follow(follow), to: upstream.peer)
-        if !needsCopy { ground.note(.following(upstream.peer, leadership)) }
+        if end == nil { ground.note(.following(upstream.peer, leadership)) }
     }
 
     mutating func cut(_ result: CutResult, _ ground: inout Ground) {
+        var watermarks: Watermarks?
+        if case .done(let left) = result { watermarks = left }
+        ground.replaced(watermarks)
         guard case .cutting(let end) = upstream?.stage else { return }
         switch result {
-        case .done(let watermarks):
-            ground.log.cut(to: end)
-            ground.watermarks = watermarks.limited(to: end.sequence)
+        case .done:
             follow(&ground)
         case .impossible:
-            follow(needsCopy: true, &ground)
+            follow(copyingFrom: end, &ground)
         case .diverged:
             if let upstream { ground.note(.refused(upstream.peer, .diverged)) }
             lose(&ground)
@@ -309,14 +311,19 @@ struct FollowerCore: Sendable {
         _ ground: inout Ground
     ) {
         guard let upstream, upstream.peer == peer, upstream.session == session,
-            upstream.stage == .streaming || upstream.stage == .waitingForCopy,
             let leadership = upstream.leadership
         else { return }
+        let since: Tail
+        switch upstream.stage {
+        case .streaming: since = ground.log.tail
+        case .waitingForCopy(let end): since = end
+        case .greeting, .cutting, .copying, .adopting: return
+        }
         // A copy never takes a log back.
         let isSound =
             offer.log.isWellFormed && offer.partCount > 0
             && offer.log.tail.epoch.number <= leadership.epoch.number
-            && (upstream.stage == .waitingForCopy || offer.log.tail.ranksAbove(ground.log.tail))
+            && !since.ranksAbove(offer.log.tail)
         guard isSound else {
             ground.note(.refused(peer, .malformed))
             return lose(&ground)
@@ -357,15 +364,15 @@ struct FollowerCore: Sendable {
 
     private mutating func adoptCopy(_ offer: CopyOffer, _ ground: inout Ground) {
         upstream?.stage = .adopting(offer)
-        ground.actions.append(.adoptCopy(offer, generation: ground.startGeneration()))
+        ground.replace(.adopting(offer))
     }
 
     mutating func adoptedCopy(_ ground: inout Ground) {
-        guard case .adopting(let offer) = upstream?.stage else { return }
+        guard case .adopting(let offer) = ground.pending else { return }
         partialCopy = nil
+        ground.replaced(Watermarks(all: offer.log.tail.sequence))
+        guard case .adopting = upstream?.stage else { return }
         upstream?.beat = 0
-        ground.log = offer.log
-        ground.watermarks = Watermarks(all: offer.log.tail.sequence)
         follow(&ground)
     }
 

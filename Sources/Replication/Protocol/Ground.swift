@@ -1,4 +1,4 @@
-package import StorageEngine
+import StorageEngine
 
 /// What the parts of a member's core share: who it is, what it remembers, its log's outline, and
 /// the actions so far.
@@ -13,12 +13,20 @@ struct Ground: Sendable {
     var watermarks: Watermarks
     /// Counts the times that the log's end was taken back; completions of before are late.
     private(set) var generation: UInt64 = 0
+    /// What the host does to the log, and cannot be called back: until it is done, nobody knows
+    /// what the log holds.
+    enum Pending: Hashable, Sendable {
+        case cut(to: Tail)
+        case adopting(CopyOffer)
+    }
+
+    private(set) var pending: Pending?
     /// Whether what was acknowledged by leading may be missing from the log: not counted.
     private(set) var isSuspect = false
     /// The sequence that must be on disk for the standing to be clear again.
     private var clearAt: UInt64?
     var now: Tick = 0
-    var actions: [Action] = []
+    var actions: [CoreAction] = []
     private var random: UInt64
 
     init(id: UniqueID, membership: Membership, settings: Settings, mark: Mark, seed: UInt64) {
@@ -79,11 +87,30 @@ struct Ground: Sendable {
     /// The reason for refusing an epoch.
     var fence: Refusal.Reason { .fenced(by: mark.promised, holder: mark.holder) }
 
-    /// A new line for the log: completions of before no longer count.
-    mutating func startGeneration() -> UInt64 {
+    /// Takes the log's end back, or the whole log: completions of before no longer count.
+    mutating func replace(_ pending: Pending) {
         generation += 1
         clearAt = nil
-        return generation
+        self.pending = pending
+        switch pending {
+        case .cut(let end): actions.append(.cut(to: end, generation: generation))
+        case .adopting(let offer): actions.append(.adoptCopy(offer, generation: generation))
+        }
+    }
+
+    /// The host is done with it; a cut may have been impossible.
+    mutating func replaced(_ watermarks: Watermarks?) {
+        switch (pending, watermarks) {
+        case (.cut(let end), let watermarks?):
+            log.cut(to: end)
+            self.watermarks = watermarks.limited(to: end.sequence)
+        case (.adopting(let offer), let watermarks?):
+            log = offer.log
+            self.watermarks = watermarks
+        case (_, nil), (nil, _):
+            break
+        }
+        pending = nil
     }
 
     /// Begins the life of the member: what its last one left behind.

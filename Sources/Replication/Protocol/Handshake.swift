@@ -1,4 +1,4 @@
-package import StorageEngine
+import StorageEngine
 
 /// What a follower's log needs to be on the leader's line.
 package enum Course: Hashable, Sendable {

@@ -1,4 +1,4 @@
-package import StorageEngine
+import StorageEngine
 
 /// Leads: makes beats, and knows which writes are done.
 ///

@@ -102,6 +102,8 @@ package struct MemberCore: Sendable {
     package var id: UniqueID { ground.id }
     package var mark: Mark { ground.mark }
     package var log: LogOutline { ground.log }
+    /// Which line of the log completions are of.
+    package var generation: UInt64 { ground.generation }
     package var isSuspect: Bool { ground.isSuspect }
     package var leadership: Leadership? { leader?.leadership }
     package var isDegraded: Bool { leader?.acks.isDegraded ?? false }
@@ -122,7 +124,7 @@ package struct MemberCore: Sendable {
 
     // MARK: Events
 
-    package mutating func handle(_ event: Event, now: Tick) -> [Action] {
+    package mutating func handle(_ event: CoreEvent, now: Tick) -> [CoreAction] {
         ground.now = max(ground.now, now)
         switch event {
         case .opened(let isClean): open(isClean: isClean)
@@ -158,11 +160,10 @@ package struct MemberCore: Sendable {
         if follower.tick(&ground) { follower.report(feeder.reports, &ground) }
     }
 
-    private mutating func handleLog(_ event: Event) {
+    private mutating func handleLog(_ event: CoreEvent) {
         switch event {
         case .appended(let tail):
-            // A record made while the leader was stopped is in the log all the same.
-            if leader == nil { ground.extend(to: tail) }
+            precondition(leader != nil, "a record made by a member that does not lead")
             leader?.appended(tail, &ground)
             feeder.pumpAll(&ground)
         case .reached(let watermarks, ground.generation):
@@ -263,7 +264,7 @@ package struct MemberCore: Sendable {
 
     private mutating func answer(_ consult: Consult, from peer: UniqueID) {
         guard ground.membership.isVoter(peer), ground.membership.isVoter(ground.id),
-            peer != ground.id, consult.epoch?.isFirstOfTerm ?? true
+            peer != ground.id, consult.epoch?.isFirstOfTerm ?? true, ground.pending == nil
         else { return }
         if let history = ground.mark.history, history != consult.history {
             return ground.refuse(peer, about: consult.nonce, .wrongStore)

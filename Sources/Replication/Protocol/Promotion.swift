@@ -1,4 +1,4 @@
-package import StorageEngine
+import StorageEngine
 
 /// Finds out whether a member may lead, and makes it so: asks, fences, adopts.
 ///
@@ -136,7 +136,7 @@ struct Promotion: Sendable {
         let isWhole = answers.count == ground.membership.followersMax
         let hasWaited = isWhole || waited >= 2 * ground.settings.consultInterval
         let mayLose = acceptLoss && waited > ground.settings.consultTimeout / 4
-        guard isEnough ? hasWaited : mayLose else { return .waiting }
+        guard isEnough ? hasWaited : mayLose, ground.pending == nil else { return .waiting }
         switch stage {
         case .survey:
             let terms = answers.map { $0.answer.promised.term } + [ground.mark.promised.term]
