@@ -45,7 +45,7 @@ struct ReplicationOptions {
         isOrdered = Int.random(in: 0..<10, using: &generator) < 7
         clientCount = Int.random(in: 3...6, using: &generator)
         thinkTime = Int.random(in: 5...120, using: &generator)
-        faultTime = Int.random(in: 800...3_000, using: &generator)
+        faultTime = Int.random(in: 1_500...7_000, using: &generator)
         keptRecords = Bool.random(using: &generator)
             ? Int.random(in: 5...60, using: &generator) : nil
         hasGaps = Bool.random(using: &generator)

@@ -118,13 +118,22 @@ extension ReplicationRun {
         case 16 where member.isUp:
             // Somebody replaces a leader that may be well.
             give(.promote(acceptLoss: false), to: member)
-        case 17 where !hasReplaced && options.voterCount > 2 && random(3) == 0:
+        case 17 where mayReplace && random(3) == 0:
             replace(member)
-        default:
-            guard let leader = members.first(where: { $0.leadership != nil }) else { return }
+        case 18:
             // The leader more often than others.
+            guard let leader = members.first(where: { $0.leadership != nil }) else { return }
             kill(leader, power: random(100) < UInt64(options.powerCuts))
+        default:
+            partition(until: end)
         }
+    }
+
+    /// A voter that is gone is missing among the consulted from then on: either enough are left, or
+    /// there is not much left to do.
+    private var mayReplace: Bool {
+        let isLate = counts[.operations] > operationsMin * 3 / 4
+        return !hasReplaced && options.voterCount > 2 && (options.failoverFollowers > 1 || isLate)
     }
 
     private func partition(until end: UInt64) {
@@ -158,13 +167,13 @@ extension ReplicationRun {
         }
         let since = leaderlessSince ?? now
         leaderlessSince = since
-        let patience = UInt64(isCalm ? 4_000 : 3_000) + UInt64(promotionAttempts) * 6_000
+        let patience = UInt64(isCalm ? 4_000 : 3_000) + UInt64(promotionAttempts) * 12_000
         guard now - since >= patience else { return }
         let candidates = members.filter { $0.isUp && membership.isVoter($0.id) }
         guard !candidates.isEmpty else { return }
         let member = candidates[Int(random(UInt64(candidates.count)))]
         promotionAttempts += 1
-        give(.promote(acceptLoss: promotionAttempts > 6), to: member)
+        give(.promote(acceptLoss: promotionAttempts > (hasReplaced ? 2 : 6)), to: member)
     }
 
     /// The faults end.

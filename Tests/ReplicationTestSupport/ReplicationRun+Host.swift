@@ -61,8 +61,9 @@ extension ReplicationRun {
             queue.add(happening, at: now + diskDelay(member, 5 + random(50)))
         case .fetch(let session, let after, let sizeMax):
             answer(.fetched(session: session, read(member, after, sizeMax)), member)
-        case .openCopy(let session, _, let resuming):
-            answer(.copyOpened(session: session, openCopy(member, resuming)), member)
+        case .openCopy(let session, let since, let resuming):
+            let offer = openCopy(member, since, resuming)
+            answer(.copyOpened(session: session, offer), member)
         case .readPart(let session, let copy, let index):
             let part = CopyPart(copy: copy, index: index, size: 500, payload: index)
             answer(.partRead(session: session, part), member)
@@ -195,6 +196,8 @@ extension ReplicationRun {
 
     func cut(_ member: SimulatedMember, to end: Tail) -> CutResult {
         let count = member.store.records.count
+        // Copies may hold what is cut.
+        member.copies = [:]
         let result = member.store.cut(to: end, tree)
         switch result {
         case .done:
@@ -252,8 +255,12 @@ extension ReplicationRun {
         return .pack(pack)
     }
 
-    private func openCopy(_ member: SimulatedMember, _ resuming: UInt64?) -> CopyOffer {
-        if let resuming, let offer = member.copies[resuming] {
+    private func openCopy(
+        _ member: SimulatedMember,
+        _ since: Tail,
+        _ resuming: UInt64?
+    ) -> CopyOffer {
+        if let resuming, let offer = member.copies[resuming], !since.ranksAbove(offer.log.tail) {
             counts[.resumedCopies] += 1
             return offer
         }

@@ -154,9 +154,9 @@ struct Feeder: Sendable {
 
     /// The line for a follower: the leader's, or the log as it is, for whoever it was promised to.
     private func lineServed(to hello: Hello, _ ground: Ground) -> Line? {
-        if let line, !line.route.isEmpty { return line }
+        guard hello.isAdopting else { return line.flatMap { $0.route.isEmpty ? nil : $0 } }
         guard line == nil, hello.member == ground.mark.holder,
-            hello.promised == ground.mark.promised, hello.member != ground.id
+            hello.promised == ground.mark.promised, ground.log.tail.epoch != hello.promised
         else { return nil }
         let leadership = Leadership(
             epoch: ground.mark.promised,

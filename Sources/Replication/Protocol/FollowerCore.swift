@@ -33,6 +33,8 @@ struct FollowerCore: Sendable {
         var route: [UniqueID] = []
         var beat: UInt64 = 0
         var lastHeard: Tick
+        /// When the log was last at the leader's end, or came closer to it.
+        var lastProgress: Tick
         var lastReport: Tick = 0
         /// Bytes that came in this session, and those of them that are written.
         var taken: UInt64 = 0
@@ -102,7 +104,9 @@ struct FollowerCore: Sendable {
         case .cutting, .adopting:
             return false
         case .streaming, .waitingForCopy, .copying:
-            guard ground.now - upstream.lastHeard <= ground.settings.silenceMax else {
+            guard ground.now - upstream.lastHeard <= ground.settings.silenceMax,
+                ground.now - upstream.lastProgress <= ground.settings.stallMax
+            else {
                 lose(&ground)
                 return false
             }
@@ -135,7 +139,8 @@ struct FollowerCore: Sendable {
         upstream = Upstream(
             peer: peer,
             stage: .greeting(nonce: nonce, since: ground.now),
-            lastHeard: ground.now
+            lastHeard: ground.now,
+            lastProgress: ground.now
         )
         let hello = Hello(
             history: ground.mark.history,
@@ -146,7 +151,8 @@ struct FollowerCore: Sendable {
             nonce: nonce,
             promised: ground.mark.promised,
             holder: ground.mark.holder,
-            log: ground.log
+            log: ground.log,
+            isAdopting: source != nil
         )
         ground.send(.hello(hello), to: peer)
     }
@@ -206,6 +212,8 @@ struct FollowerCore: Sendable {
     private mutating func follow(copyingFrom end: Tail? = nil, _ ground: inout Ground) {
         guard let upstream, let leadership = upstream.leadership else { return }
         self.upstream?.stage = end.map { .waitingForCopy(since: $0) } ?? .streaming
+        self.upstream?.lastHeard = ground.now
+        self.upstream?.lastProgress = ground.now
         let follow = Follow(
             session: upstream.session,
             after: end ?? ground.log.tail,
@@ -257,6 +265,7 @@ struct FollowerCore: Sendable {
         }
         ground.log.append(pack)
         ground.watermarks.received = pack.last
+        self.upstream?.lastProgress = ground.now
         self.upstream?.taken &+= pack.size
         self.upstream?.unwritten.append((pack.last, pack.size))
         ground.actions.append(.apply(pack, generation: ground.generation))
@@ -287,6 +296,7 @@ struct FollowerCore: Sendable {
         self.upstream?.route = beat.route + [ground.id]
         self.upstream?.lastHeard = ground.now
         guard upstream.stage == .streaming else { return false }
+        if !beat.tail.ranksAbove(ground.log.tail) { self.upstream?.lastProgress = ground.now }
         self.upstream?.beat = beat.count
         if upstream.beat == 0 {
             // The log is on a later leader's line: with all that it has, nothing can be missing.
@@ -332,6 +342,7 @@ struct FollowerCore: Sendable {
         let next = isHeld ? partialCopy?.next ?? 0 : 0
         partialCopy = PartialCopy(offer: offer, next: next)
         self.upstream?.lastHeard = ground.now
+        self.upstream?.lastProgress = ground.now
         ground.note(.copying(offer))
         let take = Take(session: session, copy: offer.id, from: next)
         ground.send(.take(take), to: peer)
@@ -354,6 +365,7 @@ struct FollowerCore: Sendable {
             if part.index > next { greet(peer, &ground) }
             return
         }
+        self.upstream?.lastProgress = ground.now
         self.upstream?.taken &+= part.size
         self.upstream?.written &+= part.size
         ground.actions.append(.storePart(part, offer))

@@ -46,8 +46,8 @@ package enum Handshake {
         guard shared == feeder.table.count else {
             return .cut(to: followerEnd.sequence <= feederEnd.sequence ? followerEnd : feederEnd)
         }
-        guard isSettled else { return .behind }
+        guard isSettled, isLeader else { return .behind }
         // The last common epoch is the leader's own.
-        return isWhole ? (isLeader ? .ahead : .behind) : .foreign
+        return isWhole ? .ahead : .foreign
     }
 }

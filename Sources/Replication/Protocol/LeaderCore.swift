@@ -8,12 +8,16 @@ struct LeaderCore: Sendable {
     private(set) var acks: AckTracker
     private var beatCount: UInt64 = 0
     private var nextBeatAt: Tick = 0
+    private var nextProbeAt: Tick
+    /// The beat at the time of the last probe.
+    private var probedBeat: UInt64 = 0
     /// Whether the host was asked for the record that begins the epoch.
     private var hasAskedForRecord = false
 
     init(leadership: Leadership, ground: Ground) {
         self.leadership = leadership
         acks = AckTracker(epoch: leadership.epoch, ground: ground)
+        nextProbeAt = ground.now + ground.settings.silenceMax
     }
 
     /// The leader's own records are in its log.
@@ -49,6 +53,20 @@ struct LeaderCore: Sendable {
         nextBeatAt = ground.now + ground.settings.beatInterval
         beatCount += 1
         return beatCount
+    }
+
+    /// Asks the voters that saw no beat lately how things stand: they may follow somebody else, and
+    /// nobody would tell a leader that nobody follows.
+    mutating func probe(_ reports: [MemberReport], _ ground: inout Ground) {
+        guard ground.now >= nextProbeAt, let history = ground.mark.history else { return }
+        nextProbeAt = ground.now + ground.settings.silenceMax
+        for voter in ground.membership.voters where voter != ground.id {
+            let seen = reports.first { $0.member == voter }?.beat ?? 0
+            guard seen <= probedBeat else { continue }
+            let consult = Consult(history: history, nonce: leadership.epoch.starter, epoch: nil)
+            ground.send(.consult(consult), to: voter)
+        }
+        probedBeat = beatCount
     }
 
     mutating func stop(_ ground: inout Ground) {

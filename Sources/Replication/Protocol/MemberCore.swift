@@ -14,14 +14,15 @@ package import StorageEngine
 // is announced before it begins: together with its *foundation*, the end of the leader's log at
 // that time. Its entry in the epoch table comes with its first record, right behind the foundation.
 //
-//  1. One member makes all records of a term, so its epochs are one line: of two logs that end in
-//     the same term, one is the beginning of the other.
+//  1. Terms are divided among the voters, so that no two ever ask for the same. One member makes
+//     all records of a term, so its epochs are one line: of two logs that end in the same term, one
+//     is the beginning of the other.
 //  2. The promised epoch never falls. It is on disk before a promise is given and before a leader
 //     is followed. Leaders of lower epochs, and other holders of the same term, are refused and
 //     told so; a leader that learns of a higher one stops.
-//  3. Before a term begins, N − w₀ voters have promised it; those whose log may lack what they
-//     acknowledged as leaders (*suspect*) are not counted. Any N − w₀ voters and any leader with
-//     w₀ followers have a member in common.
+//  3. Before a term begins, N − w₀ voters have promised it; one more, if any of them may lack what
+//     it acknowledged as leader (*suspect*). Any N − w₀ voters and any leader with w₀ followers
+//     have a member in common; of any N − w₀ + 1, one that is not the leader.
 //  4. Whoever leads a term first has the highest (epoch, sequence) among the consulted, fetched from
 //     them if need be. From 1 to 4: it has every record that w₀ followers acknowledged in any lower
 //     term, whether or not those in between had made records of their own.
@@ -154,6 +155,7 @@ package struct MemberCore: Sendable {
 
     private mutating func tick() {
         if let beat = leader?.tick(&ground) { feeder.beat(beat, ground.log.tail, &ground) }
+        leader?.probe(feeder.reports, &ground)
         feeder.tick(&ground)
         if let step = promotion?.tick(&ground) { take(step) }
         guard leader == nil, promotion?.mayFollow ?? true else { return }
@@ -204,6 +206,9 @@ package struct MemberCore: Sendable {
             answer(consult, from: peer)
         case .answer(let answer):
             if let step = promotion?.answered(answer, from: peer, &ground) { take(step) }
+            if let leader, answer.nonce == leader.leadership.epoch.starter {
+                learn(answer.promised, answer.holder)
+            }
         case .refusal(let refusal):
             receive(refusal, from: peer)
         case .welcome, .pack, .offer, .part, .beat:
@@ -293,6 +298,7 @@ package struct MemberCore: Sendable {
         leader = nil
         promotion = nil
         follower.leave()
+        feeder.stop(&ground)
         ground.remember { mark in
             mark.promised = epoch
             mark.holder = holder

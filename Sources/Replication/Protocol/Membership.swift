@@ -35,6 +35,16 @@ package struct Membership: Hashable, Sendable {
     /// A single voter asks nobody.
     package var consultedMin: Int { voters.count - max(failoverFollowers, 1) }
 
+    /// The next term that a voter may ask for. No two voters ever ask for the same.
+    package func term(after last: UInt64, of voter: UniqueID) -> UInt64 {
+        guard let index = voters.firstIndex(of: voter) else {
+            preconditionFailure("only voters lead")
+        }
+        let count = UInt64(voters.count)
+        let next = last + 1
+        return next + (UInt64(index) + count - next % count) % count
+    }
+
     package func isVoter(_ member: UniqueID) -> Bool { voters.contains(member) }
 }
 
@@ -81,6 +91,8 @@ package struct Settings: Hashable, Sendable {
     package var greetTimeout: Tick = 1_000
     /// How long a follower waits for beats, and a feeder for reports.
     package var silenceMax: Tick = 3_000
+    /// How long a follower that is behind waits for anything that gets it further.
+    package var stallMax: Tick = 5_000
     /// How long before a member is greeted again.
     package var greetPause: Tick = 50
     package var consultInterval: Tick = 200

@@ -34,6 +34,8 @@ package struct Hello: Hashable, Sendable {
     package var promised: Epoch
     package var holder: UniqueID?
     package var log: LogOutline
+    /// Whether it wants the feeder's own log, to lead ``promised`` with it.
+    package var isAdopting: Bool
 }
 
 /// A feeder answers: this is who leads, this is where we agree.

@@ -130,7 +130,10 @@ struct Promotion: Sendable {
     /// Enough voters answered and the others had a moment: they may have more. Or loss is accepted,
     /// and they had their time.
     private mutating func decide(_ ground: inout Ground) -> Step {
-        let trusted = answers.count { !$0.answer.isSuspect } + (ground.isSuspect ? 0 : 1)
+        // A record has one leader: of all that are suspect, one may be the leader that lost it, and
+        // the others still count for it as followers.
+        let hasSuspect = ground.isSuspect || answers.contains { $0.answer.isSuspect }
+        let trusted = answers.count + (hasSuspect ? 0 : 1)
         let isEnough = trusted >= ground.membership.consultedMin
         let waited = ground.now - stageBegun
         let isWhole = answers.count == ground.membership.followersMax
@@ -140,7 +143,7 @@ struct Promotion: Sendable {
         switch stage {
         case .survey:
             let terms = answers.map { $0.answer.promised.term } + [ground.mark.promised.term]
-            let term = (terms.max() ?? 0) + 1
+            let term = ground.membership.term(after: terms.max() ?? 0, of: ground.id)
             fence(Epoch(term: term, starter: ground.nextRandom()), &ground)
             return .waiting
         case .fence(let epoch):
