@@ -192,6 +192,5 @@ struct MemberStore {
         let history = count == 0 ? nil : mark.history
         mark = Mark()
         mark.history = history
-        mark.promised = table.last?.epoch ?? .none
     }
 }

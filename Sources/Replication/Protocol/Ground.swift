@@ -78,7 +78,7 @@ struct Ground: Sendable {
     func judge(_ epoch: Epoch, of holder: UniqueID?) -> Judgement {
         let promised = mark.promised
         guard epoch.number < Epoch.numberMax else { return .fenced }
-        if epoch == promised, holder == mark.holder { return .same }
+        if epoch == promised, mark.holder == nil || holder == mark.holder { return .same }
         guard epoch.number > promised.number else { return .fenced }
         let isOther = epoch.term == promised.term && mark.holder != nil && holder != mark.holder
         return isOther ? .fenced : .higher
@@ -117,8 +117,14 @@ struct Ground: Sendable {
     mutating func open(isClean: Bool) {
         let mayHaveLost = mark.standing == .originated && !isClean
         isSuspect = mark.standing == .suspect || mayHaveLost
+        let last = log.tail.epoch
         remember { mark in
             mark.incarnation += 1
+            // The log of a backup says what a mark would.
+            if last.number > mark.promised.number {
+                mark.promised = last
+                mark.holder = nil
+            }
             if mayHaveLost { mark.standing = .suspect }
             if mark.standing == .originated, !mark.leads { mark.standing = .clear }
         }
