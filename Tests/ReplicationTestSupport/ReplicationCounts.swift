@@ -6,7 +6,7 @@ package struct ReplicationCounts: Sendable {
         case operations, acked, indeterminate, degradedAcks, reads, localAcks
         case events, messages, lost, replayed
         case faults, kills, powerCuts, cleanRestarts, pauses, partitions, isolations, clogs
-        case slowDisks, clockJumps, reformats, restores, trims
+        case slowDisks, clockJumps, reformats, restores, strangers, trims
         case leaderships, promotions, reopenings, uncleanReopenings, adoptions, stepDowns
         case failedPromotions, lossAccepted, suspects, suspectsCleared
         case cuts, cutRecords, impossibleCuts, copies, resumedCopies, relays, gaps
@@ -16,9 +16,7 @@ package struct ReplicationCounts: Sendable {
     }
 
     /// What is counted in no seed shows that the simulation does not get there.
-    package static let sometimes: [Name] = Name.allCases.filter {
-        ![.lateCompletions, .wrongHistory].contains($0)
-    }
+    package var never: [Name] { Name.allCases.filter { self[$0] == 0 } }
 
     package init() {}
 

@@ -123,7 +123,7 @@ extension ReplicationRun {
         guard leaders.count == 1, let leader = leaders.first else { return false }
         let tail = leader.store.tail(tree)
         let count = leader.store.records.count
-        return members.allSatisfy { member in
+        return members.filter { !$0.isStranger }.allSatisfy { member in
             member.isUp && member.store.tail(tree) == tail && member.core.log.tail == tail
                 && member.store.counts.applied == count
                 && member.store.counts.disk == count && !member.core.isSuspect

@@ -66,8 +66,10 @@ extension ReplicationRun {
     private func replace(_ member: SimulatedMember) {
         hasReplaced = true
         stop(member)
-        slots[member.id] = nil
         gone[member.id] = member.store
+        member.copies = [:]
+        guard random(3) > 0 else { return replaceByStranger(member) }
+        slots[member.id] = nil
         member.id = UniqueID(high: UInt64(member.slot) + 1, low: 2)
         slots[member.id] = member.slot
         if random(2) == 0 {
@@ -78,11 +80,21 @@ extension ReplicationRun {
             let kept = Int(random(UInt64(member.store.counts.disk) + 1))
             member.store.restoreBackup(keeping: kept, tree)
         }
-        member.copies = [:]
         member.accepted = .none
         member.following = .none
         oracle.lost(view, &counts)
         queue.add(.restart(member.slot, life: member.life, isClean: true), at: now + random(3_000))
+    }
+
+    /// Somebody emptied a directory, kept its name, and began anew with it: nobody may follow.
+    private func replaceByStranger(_ member: SimulatedMember) {
+        counts[.strangers] += 1
+        member.isStranger = true
+        member.store = MemberStore()
+        member.accepted = .none
+        oracle.lost(view, &counts)
+        start(member, isClean: true)
+        give(.bootstrap(history: UniqueID(high: 8, low: 8)), to: member)
     }
 
     // MARK: Faults
@@ -92,6 +104,7 @@ extension ReplicationRun {
         queue.add(.fault, at: now + 1 + random(2 * UInt64(options.faultTime)))
         counts[.faults] += 1
         let member = members[Int(random(UInt64(members.count)))]
+        guard !member.isStranger else { return partition(until: now + 1_000) }
         let end = now + 200 + random(6_000)
         switch random(20) {
         case 0..<5 where member.isUp:
@@ -169,7 +182,9 @@ extension ReplicationRun {
         leaderlessSince = since
         let patience = UInt64(isCalm ? 4_000 : 3_000) + UInt64(promotionAttempts) * 12_000
         guard now - since >= patience else { return }
-        let candidates = members.filter { $0.isUp && membership.isVoter($0.id) }
+        let candidates = members.filter {
+            $0.isUp && membership.isVoter($0.id) && !$0.isStranger
+        }
         guard !candidates.isEmpty else { return }
         let member = candidates[Int(random(UInt64(candidates.count)))]
         promotionAttempts += 1

@@ -29,6 +29,9 @@ extension ReplicationRun {
     private func perform(_ action: CoreAction, _ member: SimulatedMember) {
         switch action {
         case .persist(let mark):
+            if let history = mark.history, history != self.history, !member.isStranger {
+                oracle.violate("#\(member.slot) gave up its history for another")
+            }
             member.isPersisting = true
             member.markInFlight = mark
             let happening = Happening.persisted(member.slot, life: member.life, mark)
@@ -146,7 +149,7 @@ extension ReplicationRun {
             (applied, MemberStore.Counts(wal: 0, disk: 0, applied: count), 1 + random(10)),
             (
                 disk, MemberStore.Counts(wal: count, disk: count, applied: 0),
-                diskDelay(member, 5 + random(random(8) == 0 ? 400 : 30))
+                diskDelay(member, 5 + random(random(8) == 0 ? 1_500 : 30))
             ),
         ]
         for (watermarks, counts, delay) in points {
@@ -281,7 +284,7 @@ extension ReplicationRun {
         let member = members[slot]
         queue.add(.maintain(slot), at: now + 1_000 + random(3_000))
         guard member.isUp, member.pausedUntil <= now else { return }
-        if options.flushes, random(4) == 0 { member.store.flush() }
+        if options.flushes, random(12) == 0 { member.store.flush() }
         if let kept = options.keptRecords, random(2) == 0 {
             counts[.trims] += 1
             member.store.trim(keeping: kept)
@@ -292,6 +295,7 @@ extension ReplicationRun {
 
     private func lead(_ leadership: Leadership, _ member: SimulatedMember) {
         guard member.core.leadership == leadership else { return }
+        guard !member.isStranger else { return }
         member.leadership = leadership
         counts[.leaderships] += 1
         if leadership.epoch.isFirstOfTerm {
@@ -316,7 +320,6 @@ extension ReplicationRun {
             oracle.violate("#\(member.slot) has other records than \(peer)")
         case .refused(let peer, .wrongRole): oracle.violate("\(peer) has another membership")
         case .refused(let peer, .malformed): oracle.violate("\(peer) and #\(member.slot) differ")
-        case .refused(_, .fenced): counts[.fencedLeaders] += 1
         case .refused(_, .wrongStore), .wrongHistory: counts[.wrongHistory] += 1
         case .aheadReport: oracle.violate("#\(member.slot) is told of records that it never made")
         case .refused, .lostFeeder, .cutting, .copying: break

@@ -104,8 +104,8 @@ package final class ReplicationRun {
 
         /// Whether a record ever reached a point at a member.
         func hasReached(_ member: UniqueID, _ record: Int, _ point: ReplicaPoint) -> Bool {
-            let store = slots[member].map { members[$0].store } ?? gone[member]
-            return store?.hasReached(record, point, tree) ?? false
+            let stores = [slots[member].map { members[$0].store }, gone[member]]
+            return stores.contains { $0?.hasReached(record, point, tree) ?? false }
         }
     }
 
@@ -241,6 +241,12 @@ package final class ReplicationRun {
     func send(_ message: Message, from member: SimulatedMember, to id: UniqueID) {
         guard let slot = slots[id], slot != member.slot else { return }
         oracle.check(message, from: member, tree)
+        switch message {
+        case .welcome where member.leadership == nil: counts[.relays] += 1
+        case .refusal(let refusal):
+            if case .fenced = refusal.reason { counts[.fencedLeaders] += 1 }
+        default: break
+        }
         guard network.isOpen(from: member.slot, to: slot) else { return }
         let isLossy = !isCalm
         if isLossy, random(100) < UInt64(options.loss) {

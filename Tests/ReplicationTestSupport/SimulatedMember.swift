@@ -33,6 +33,8 @@ final class SimulatedMember {
     /// Whether it led, and was not closed cleanly.
     var isReopening = false
     var hasAcceptedLoss = false
+    /// Whether its directory was emptied, and began a history of its own.
+    var isStranger = false
     /// The epoch of the leader that it follows.
     var following = Epoch.none
     /// The highest epoch that was accepted in this member's whole life.
