@@ -70,7 +70,11 @@ struct MemberStore {
         var (low, high) = (0, records.count)
         while low < high {
             let middle = (low + high) / 2
-            if tree[records[middle]].sequence <= sequence { low = middle + 1 } else { high = middle }
+            if tree[records[middle]].sequence <= sequence {
+                low = middle + 1
+            } else {
+                high = middle
+            }
         }
         return low
     }

@@ -35,7 +35,8 @@ struct ReplicationOptions {
         memberCount = Int.random(in: 2...5, using: &generator)
         observerCount = memberCount > 2 ? Int.random(in: 0...1, using: &generator) : 0
         let voters = memberCount - observerCount
-        failoverFollowers = Bool.random(using: &generator)
+        failoverFollowers =
+            Bool.random(using: &generator)
             ? 1 : Int.random(in: 1...(voters - 1), using: &generator)
         topology = Topology.allCases.randomElement(using: &generator) ?? .star
         let isLossy = Int.random(in: 0..<3, using: &generator) > 0
@@ -46,7 +47,8 @@ struct ReplicationOptions {
         clientCount = Int.random(in: 3...6, using: &generator)
         thinkTime = Int.random(in: 5...120, using: &generator)
         faultTime = Int.random(in: 1_500...7_000, using: &generator)
-        keptRecords = Bool.random(using: &generator)
+        keptRecords =
+            Bool.random(using: &generator)
             ? Int.random(in: 5...60, using: &generator) : nil
         hasGaps = Bool.random(using: &generator)
         flushes = Bool.random(using: &generator)

@@ -14,7 +14,9 @@ extension ReplicationRun {
         run(member)
     }
 
-    private func describe(_ event: CoreEvent, _ actions: [CoreAction], _ member: SimulatedMember) -> String {
+    private func describe(_ event: CoreEvent, _ actions: [CoreAction], _ member: SimulatedMember)
+        -> String
+    {
         if case .tick = event, actions.isEmpty { return "" }
         return "\(now) #\(member.slot) \(event)" + actions.map { "\n        -> \($0)" }.joined()
     }

@@ -232,7 +232,11 @@ struct AckTracker: Sendable {
     }
 
     private func complete(_ confirmation: Confirmation, _ doubt: Doubt?, _ ground: inout Ground) {
-        let lane = Lane(followers: confirmation.followers, point: confirmation.point, local: .memory)
+        let lane = Lane(
+            followers: confirmation.followers,
+            point: confirmation.point,
+            local: .memory
+        )
         let receipt = receipt(of: confirmation.sequence ?? 0, lane, ground)
         let outcome = doubt.map { Outcome.indeterminate(receipt, $0) } ?? .acked(receipt)
         ground.actions.append(.complete(ticket: confirmation.ticket, outcome))
