@@ -102,6 +102,8 @@ extension ReplicationRun {
     func fault() {
         guard !isCalm else { return }
         queue.add(.fault, at: now + 1 + random(2 * UInt64(options.faultTime)))
+        // Without a leader for long, there is nothing left to break.
+        if let leaderlessSince, now - leaderlessSince > 20_000 { return }
         counts[.faults] += 1
         let member = members[Int(random(UInt64(members.count)))]
         guard !member.isStranger else { return partition(until: now + 1_000) }
@@ -115,7 +117,7 @@ extension ReplicationRun {
             counts[.pauses] += 1
             member.pausedUntil = end
         case 9..<13:
-            partition(until: end)
+            partition(until: random(3) == 0 ? end + random(15_000) : end)
         case 13:
             counts[.clogs] += 1
             let other = Int(random(UInt64(members.count)))
@@ -172,15 +174,14 @@ extension ReplicationRun {
             oracle.horizon(of: member, view, &counts)
         }
         oracle.checkLines(members, tree)
-        guard !members.contains(where: { $0.isUp && $0.leadership != nil && $0.pausedUntil <= now })
-        else {
+        guard !members.contains(where: { isSeenLeading($0) }) else {
             leaderlessSince = nil
             promotionAttempts = 0
             return
         }
         let since = leaderlessSince ?? now
         leaderlessSince = since
-        let patience = UInt64(isCalm ? 4_000 : 3_000) + UInt64(promotionAttempts) * 12_000
+        let patience = UInt64(isCalm ? 4_000 : 2_000) + UInt64(promotionAttempts) * 12_000
         guard now - since >= patience else { return }
         let candidates = members.filter {
             $0.isUp && membership.isVoter($0.id) && !$0.isStranger
@@ -189,6 +190,18 @@ extension ReplicationRun {
         let member = candidates[Int(random(UInt64(candidates.count)))]
         promotionAttempts += 1
         give(.promote(acceptLoss: promotionAttempts > (hasReplaced ? 2 : 6)), to: member)
+    }
+
+    /// Whether somebody who asks from everywhere finds that a member leads: a leader that most others
+    /// cannot reach is taken for gone, though it may serve clients that can.
+    private func isSeenLeading(_ member: SimulatedMember) -> Bool {
+        guard member.isUp, member.leadership != nil, member.pausedUntil <= now else { return false }
+        let others = members.indices.filter { $0 != member.slot }
+        let reached = others.count { other in
+            network.isOpen(from: member.slot, to: other)
+                && network.isOpen(from: other, to: member.slot)
+        }
+        return 2 * reached >= others.count
     }
 
     /// The faults end.

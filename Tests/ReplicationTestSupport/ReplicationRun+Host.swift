@@ -151,7 +151,7 @@ extension ReplicationRun {
             (applied, MemberStore.Counts(wal: 0, disk: 0, applied: count), 1 + random(10)),
             (
                 disk, MemberStore.Counts(wal: count, disk: count, applied: 0),
-                diskDelay(member, 5 + random(random(8) == 0 ? 1_500 : 30))
+                diskDelay(member, 5 + random(random(4) == 0 ? 2_500 : 30))
             ),
         ]
         for (watermarks, counts, delay) in points {

@@ -146,7 +146,7 @@ package final class ReplicationRun {
         queue.add(.fault, at: 2_000 + random(UInt64(options.faultTime)))
         while counts[.operations] < operationsMin || counts[.faults] < Self.faultsMin {
             try step()
-            guard now < 1_800_000 else { throw failure("the clients do not get on") }
+            guard now < 7_200_000 else { throw failure("the clients do not get on") }
         }
         try calm()
         try finish()

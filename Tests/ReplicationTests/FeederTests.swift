@@ -103,8 +103,8 @@ import Testing
         var leader = try CoreHarness.leader()
         _ = try leader.join(2)
         leader.tick(after: 3_000)
-        leader.clear()
         leader.tick(after: 1_000)
+        leader.clear()
         leader.tick(after: 1_000)
         let beats = leader.sent.contains { if case .beat = $0.message { true } else { false } }
 

@@ -178,6 +178,98 @@ import Testing
         #expect(report?.watermarks.disk == end.sequence)
     }
 
+    /// What the log holds is not known while it is being cut back.
+    @Test func nobodyIsAnsweredWhileTheLogIsCutBack() throws {
+        let old = Self.leaderLog(6)
+        let kept = old.prefix(3)
+        var leader = kept
+        let epoch = Epoch(term: 2, starter: 2)
+        leader.begin(epoch)
+        leader.append(0)
+        var mark = Mark()
+        mark.history = CoreHarness.history
+        mark.promised = Self.epoch
+        var follower = try CoreHarness(3, mark: mark, log: old.outline)
+        let hello = try Self.greetingOfTheSecond(&follower)
+        let end = kept.outline.tail
+        follower.receive(
+            Self.welcome(
+                hello,
+                leader.outline,
+                course: .cut(to: end),
+                epoch: epoch,
+                foundation: end
+            ),
+            from: 2
+        )
+        follower.clear()
+        let asked = Epoch(term: 7, starter: 7)
+        let consult = Message.consult(
+            Consult(history: CoreHarness.history, nonce: 1, epoch: asked)
+        )
+        follower.receive(consult, from: 1)
+        #expect(follower.sent.isEmpty)
+
+        follower.give(
+            .cut(.done(Watermarks(all: end.sequence)), generation: follower.core.generation)
+        )
+        follower.receive(consult, from: 1)
+        var tails: [Tail] = []
+        for case (.answer(let answer), _) in follower.sent { tails.append(answer.tail) }
+        #expect(tails == [end])
+    }
+
+    /// A member that led and may have lost the end of its log counts again when it holds, on disk,
+    /// what a later leader has.
+    @Test func aSuspectIsClearedByItsDiskAlone() throws {
+        var leader = Self.leaderLog(4)
+        let known = leader.prefix(2)
+        let epoch = Epoch(term: 2, starter: 2)
+        let foundation = leader.outline.tail
+        leader.begin(epoch)
+        leader.append(0)
+        var mark = Mark()
+        mark.history = CoreHarness.history
+        mark.promised = Self.epoch
+        mark.standing = .originated
+        var follower = try CoreHarness(3, mark: mark, log: known.outline, isClean: false)
+        #expect(follower.core.isSuspect)
+        let hello = try Self.greetingOfTheSecond(&follower)
+        follower.receive(
+            Self.welcome(hello, leader.outline, epoch: epoch, foundation: foundation),
+            from: 2
+        )
+        let beat = Beat(
+            session: Self.session,
+            epoch: epoch,
+            count: 1,
+            tail: leader.outline.tail,
+            route: [CoreHarness.id(2)]
+        )
+        follower.receive(.beat(beat), from: 2)
+        while let pack = leader.pack(after: follower.core.log.tail, count: 10) {
+            follower.receive(.pack(session: Self.session, epoch: epoch, pack), from: 2)
+        }
+        #expect(follower.core.log.tail == leader.outline.tail && follower.core.isSuspect)
+        var points = Watermarks(all: leader.outline.tail.sequence)
+        points.disk -= 1
+        follower.give(.reached(points, generation: follower.core.generation))
+        #expect(follower.core.isSuspect && follower.mark.standing == .suspect)
+        points.disk += 1
+        follower.give(.reached(points, generation: follower.core.generation))
+
+        #expect(!follower.core.isSuspect && follower.mark.standing == .clear)
+    }
+
+    /// Lets a member greet until it greets member 2.
+    private static func greetingOfTheSecond(_ member: inout CoreHarness) throws -> Hello {
+        for _ in 0..<6 {
+            member.tick(after: 2_000)
+            if member.sent.last?.to == CoreHarness.id(2) { break }
+        }
+        return try #require(member.lastHello)
+    }
+
     @Test func aCutThatTheTablesDoNotShowIsRefused() throws {
         let log = Self.leaderLog(4)
         var mark = Mark()

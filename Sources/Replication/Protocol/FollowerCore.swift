@@ -33,6 +33,8 @@ struct FollowerCore: Sendable {
         var route: [UniqueID] = []
         var beat: UInt64 = 0
         var lastHeard: Tick
+        /// Whether anything came since the feeder was told that it is followed.
+        var hasBegun = false
         /// When the log was last at the leader's end, or came closer to it.
         var lastProgress: Tick
         var lastReport: Tick = 0
@@ -104,7 +106,7 @@ struct FollowerCore: Sendable {
         case .cutting, .adopting:
             return false
         case .streaming, .waitingForCopy, .copying:
-            guard ground.now - upstream.lastHeard <= ground.settings.silenceMax,
+            guard ground.now - upstream.lastHeard <= silenceMax(upstream, ground),
                 ground.now - upstream.lastProgress <= ground.settings.stallMax
             else {
                 lose(&ground)
@@ -112,6 +114,13 @@ struct FollowerCore: Sendable {
             }
             return ground.now - upstream.lastReport >= ground.settings.reportInterval
         }
+    }
+
+    /// A feeder whose first sign of life is missing did not hear that it is followed. Whoever's log
+    /// is adopted makes no beats.
+    private func silenceMax(_ upstream: Upstream, _ ground: Ground) -> Tick {
+        let isConfirmed = upstream.hasBegun || source != nil
+        return isConfirmed ? ground.settings.silenceMax : ground.settings.greetTimeout
     }
 
     /// Gives up the feeder; another one is greeted soon.
@@ -265,6 +274,7 @@ struct FollowerCore: Sendable {
         }
         ground.log.append(pack)
         ground.watermarks.received = pack.last
+        self.upstream?.hasBegun = true
         self.upstream?.lastProgress = ground.now
         self.upstream?.taken &+= pack.size
         self.upstream?.unwritten.append((pack.last, pack.size))
@@ -295,6 +305,7 @@ struct FollowerCore: Sendable {
         }
         self.upstream?.route = beat.route + [ground.id]
         self.upstream?.lastHeard = ground.now
+        self.upstream?.hasBegun = true
         guard upstream.stage == .streaming else { return false }
         if !beat.tail.ranksAbove(ground.log.tail) { self.upstream?.lastProgress = ground.now }
         self.upstream?.beat = beat.count
@@ -325,7 +336,10 @@ struct FollowerCore: Sendable {
         else { return }
         let since: Tail
         switch upstream.stage {
-        case .streaming: since = ground.log.tail
+        case .streaming:
+            since = ground.log.tail
+            // The offer of a copy that was taken, again.
+            guard offer.log.tail.ranksAbove(since) else { return }
         case .waitingForCopy(let end): since = end
         case .greeting, .cutting, .copying, .adopting: return
         }
@@ -342,6 +356,7 @@ struct FollowerCore: Sendable {
         let next = isHeld ? partialCopy?.next ?? 0 : 0
         partialCopy = PartialCopy(offer: offer, next: next)
         self.upstream?.lastHeard = ground.now
+        self.upstream?.hasBegun = true
         self.upstream?.lastProgress = ground.now
         ground.note(.copying(offer))
         let take = Take(session: session, copy: offer.id, from: next)

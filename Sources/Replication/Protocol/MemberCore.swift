@@ -177,6 +177,7 @@ package struct MemberCore: Sendable {
             follower.cut(result, &ground)
         case .copyAdopted(ground.generation):
             follower.adoptedCopy(&ground)
+            if let step = promotion?.extended(ground) { take(step) }
         case .fetched(let session, let result):
             feeder.fetched(session, result, &ground)
         case .copyOpened(let session, let offer):
@@ -186,7 +187,6 @@ package struct MemberCore: Sendable {
         default:
             break
         }
-        if let step = promotion?.extended(ground) { take(step) }
     }
 
     // MARK: Messages

@@ -100,31 +100,27 @@ struct Promotion: Sendable {
     }
 
     mutating func tick(_ ground: inout Ground) -> Step {
+        if case .adopt(let epoch, _, let end) = stage {
+            guard ground.log.tail != end else { return .lead(epoch) }
+            // The source may be gone: whoever is there is asked again.
+            if ground.now - stageBegun > ground.settings.consultTimeout { fence(epoch, &ground) }
+            return .waiting
+        }
         if cause == .command, !acceptLoss,
             ground.now - begun > ground.settings.consultTimeout
         {
             ground.note(.promotionFailed)
             return .failed
         }
-        if case .adopt(let epoch, _, let end) = stage {
-            guard ground.log.tail != end else { return .lead(epoch) }
-            // The source may be gone: whoever is there is asked again.
-            guard ground.now - stageBegun > ground.settings.consultTimeout / 2 else {
-                return .waiting
-            }
-            fence(epoch, &ground)
-            return .waiting
-        }
         if ground.now - lastAsked >= ground.settings.consultInterval { ask(&ground) }
         return decide(&ground)
     }
 
     /// The log got longer: it may be long enough.
-    func extended(_ ground: Ground) -> Step {
-        guard case .adopt(let epoch, _, let end) = stage, ground.log.tail == end else {
-            return .waiting
-        }
-        return .lead(epoch)
+    mutating func extended(_ ground: Ground) -> Step {
+        guard case .adopt(let epoch, _, let end) = stage else { return .waiting }
+        (begun, stageBegun) = (ground.now, ground.now)
+        return ground.log.tail == end ? .lead(epoch) : .waiting
     }
 
     /// Enough voters answered and the others had a moment: they may have more. Or loss is accepted,
