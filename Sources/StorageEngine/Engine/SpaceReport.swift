@@ -55,7 +55,7 @@ public struct SpaceReport: Sendable, Hashable {
     init(
         _ files: Files,
         _ version: Version,
-        logInUse: (behind: UInt64, end: (fileNumber: UInt64, length: UInt64)?),
+        logInUse: (behind: UInt64, end: LogLength?),
         _ pins: Pins
     ) {
         let infos = version.segments.map(\.info)

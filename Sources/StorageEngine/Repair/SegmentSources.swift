@@ -28,7 +28,7 @@ extension SegmentOutput {
             directory: directory,
             historyID: historyID,
             cache: nil,
-            segmentSize: segmentSize,
+            cut: segmentSize.map { SegmentCut(size: $0) },
             nextNumber: { numbers.take() },
             pace: { _ throws(EngineError) in }
         )
