@@ -18,8 +18,8 @@ struct EngineCtl: ParsableCommand {
               enginectl --db /var/lib/store backup --to /backups/store --keep 7
               enginectl restore --from /backups/store --to /var/lib/store
 
-            Only put and import make a store. get, scan, export, stats and verify change
-            nothing; beside a running engine use enginedump.
+            Only put and import make a store. get, scan, export, stats, verify and slots list
+            change nothing; beside a running engine use enginedump.
 
             Exit status: 0 ok, 1 usage, 2 corruption, 3 gap in the log, 4 input or output,
             5 other (locked among them), 6 key not found.
@@ -27,7 +27,8 @@ struct EngineCtl: ParsableCommand {
         version: toolVersion,
         subcommands: [
             Get.self, Put.self, Delete.self, Scan.self, Export.self, Import.self, Stats.self,
-            Verify.self, Compact.self, CheckpointCommand.self, Backup.self, Restore.self,
+            Verify.self, Compact.self, Slots.self, CheckpointCommand.self, Backup.self,
+            Restore.self,
         ]
     )
 
