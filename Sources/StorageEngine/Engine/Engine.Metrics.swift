@@ -49,7 +49,8 @@ extension Engine {
         public internal(set) var slots = 0, lostSlots = 0
         /// The greatest lags of slots that are not lost; see ``Slot/lagSequences``.
         public internal(set) var slotLagSequences: UInt64 = 0, slotLagBytes: UInt64 = 0
-        /// The greatest age of a write that a slot waits for, in milliseconds; see ``Slot/lagTime``.
+        /// The greatest age of a write that a slot waits for, in milliseconds; see
+        /// ``Slot/lagTime``.
         public internal(set) var slotLagTime: UInt64 = 0
         /// Bytes of log files that are kept for consumers, and not for recovery.
         public internal(set) var retainedLogBytes: UInt64 = 0

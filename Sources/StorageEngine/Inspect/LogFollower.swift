@@ -43,7 +43,7 @@ package final class LogFollower {
     /// Hands out what was appended since the last call, of one file.
     package func poll(_ handle: LogInspector.Handler) throws -> Outcome {
         guard let current else { return try begin(handle) }
-        guard try !read(current, handle) else { return .more }
+        if try read(current, handle) { return .more }
         guard let next = try header(current.number + 1) else {
             return try isSuperseded(current.number, handle) ? .missing : .nothing
         }

@@ -33,7 +33,9 @@ struct Slots: ParsableCommand {
                 switch format {
                 case .json: try ToolOutput.print(JSON.object(slot.members).text)
                 case .text:
-                    let figures = slot.members.dropFirst().map { "\($0.name)=\($0.value.plainText)" }
+                    let figures = slot.members.dropFirst().map {
+                        "\($0.name)=\($0.value.plainText)"
+                    }
                     try ToolOutput.print(([slot.name] + figures).joined(separator: " "))
                 }
             }
