@@ -40,6 +40,8 @@ public struct EngineError: Error, Sendable, Hashable, CustomStringConvertible {
         case ahead
         /// A record does not follow the last one.
         case gap
+        /// What is to be undone is in segments already: a whole copy must be made anew.
+        case copyNeeded
         /// A leader of a later epoch is known: records of an earlier one, or of another of the same
         /// number, are not taken any more.
         case fenced

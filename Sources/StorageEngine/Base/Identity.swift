@@ -82,12 +82,13 @@ public struct Position: Hashable, Sendable, LosslessStringConvertible {
 }
 
 /// An entry of the epoch table: an epoch, and what came before it.
-package struct EpochEntry: Hashable, Sendable {
-    package let epoch: Epoch
+public struct EpochEntry: Hashable, Sendable {
+    /// The epoch.
+    public let epoch: Epoch
     /// The last sequence of the epochs before, 0 when there was none.
-    package let lastSequenceBefore: UInt64
+    public let lastSequenceBefore: UInt64
     /// The log hash of the epochs before.
-    package let logHashBefore: UInt64
+    public let logHashBefore: UInt64
 
     package init(epoch: Epoch, lastSequenceBefore: UInt64, logHashBefore: UInt64) {
         self.epoch = epoch

@@ -44,6 +44,7 @@ extension Engine.Metrics {
         compactionMoves = counts.moves
         compactionReadBytes = counts.compactionReadBytes
         compactionWrittenBytes = counts.compactionWrittenBytes
+        levelWrittenBytes = counts.levelWrittenBytes
         maintenanceFailures = counts.failures
     }
 

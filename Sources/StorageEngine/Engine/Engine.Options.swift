@@ -19,6 +19,7 @@ extension Engine {
     /// | ``retainedLogSize`` | 268,435,456 | bytes | finished log files kept for consumers |
     /// | ``retainedLogAge`` | 24 h | time | age up to which they are kept |
     /// | ``slotsLogSize`` | 4,294,967,296 | bytes | log files that slots may keep, all together |
+    /// | ``lowSpaceLimit`` | nil | bytes | writes are refused while less of the disk is free |
     /// | ``failsIfStalled`` | false | | refuse writes instead of slowing or holding them |
     /// | ``allowsSharedDirectory`` | false | | open a directory that others may write to |
     /// | ``logger`` | label `StorageEngine` | | where operators are told what they must know |
@@ -59,6 +60,11 @@ extension Engine {
         /// How many bytes of finished log files all slots together may keep; each has limits of its
         /// own besides, see ``SlotLimits``.
         public var slotsLogSize: UInt64 = 4 << 30
+        /// Writes throw `noSpace` while fewer bytes than this are free on the file system, so that
+        /// flushes, compactions and a clean close still have room; they are accepted again, without
+        /// a restart, when a little more is free. `nil` for two segments and a manifest: 144 MiB
+        /// with the defaults. To delete what takes the space, open the store with a lower limit.
+        public var lowSpaceLimit: UInt64?
         /// Whether writes throw `stalled` when flushes or compactions are so far behind that they
         /// would be slowed or held, instead of waiting.
         public var failsIfStalled = false
@@ -99,7 +105,8 @@ extension Engine {
             Maintenance.Limits(
                 writeBufferSize: writeBufferSize,
                 compaction: compaction,
-                compactionRate: compactionRate
+                compactionRate: compactionRate,
+                lowSpaceLimit: lowSpaceLimit ?? defaultLowSpaceLimit
             )
         }
 
@@ -109,6 +116,11 @@ extension Engine {
                 age: retainedLogAge.milliseconds,
                 slotsSize: slotsLogSize
             )
+        }
+
+        private var defaultLowSpaceLimit: UInt64 {
+            let segment = min(max(UInt64(writeBufferSize), compaction.segmentSize), 1 << 40)
+            return 2 * segment + UInt64(ManifestFormat.editSizeMax)
         }
 
         var limits: CommitPipeline.Limits {

@@ -33,6 +33,7 @@ public final class Engine: Sendable {
     /// The last log file that was not needed when the engine was opened.
     private let obsoleteLog: UInt64
     private let cache: BlockCache
+    private let environment: Environment
     private let lifetime: EngineLifetime
 
     /// Opens a store, and makes it when there is none.
@@ -70,12 +71,13 @@ public final class Engine: Sendable {
         let store = try OpenedStore(path: path, options: options, environment: environment)
         self.path = path
         self.options = options
+        self.environment = environment
         directory = store.directory
         let mark = store.markFile.mark
         historyID = mark.historyID
         memberID = mark.memberID
         let cache = BlockCache(budget: options.cacheSize)
-        let tree = try OpenedTree(directory: store.directory, mark: mark, cache: cache)
+        var tree = try OpenedTree(directory: store.directory, mark: mark, cache: cache)
         obsoleteLog = tree.state.logStart.fileNumber
         self.cache = cache
         var recovery = LogRecovery(
@@ -85,13 +87,15 @@ public final class Engine: Sendable {
         )
         let readState = ReadState(
             lastSequence: tree.state.flushed.sequence,
-            version: tree.version
+            version: tree.version,
+            now: { environment.time.monotonicNanoseconds }
         )
         let recovered = try recovery.run(repair: !options.readOnly) {
             head,
             operations throws(EngineError) in
             try readState.replay(head, operations)
         }
+        tree.forgetEpochs(from: recovered.end.lastSequence)
         self.readState = readState
         self.recovery = recovered.report
         storedSlots =
@@ -210,7 +214,7 @@ public final class Engine: Sendable {
     public var metrics: Metrics {
         var metrics = pipeline?.currentMetrics ?? Metrics(lastSequence: readState.visibleSequence)
         let view = readState.view
-        for index in [view.active] + view.sealed {
+        for index in view.indexes {
             metrics.indexBytes += index.byteCount
             metrics.indexKeys += index.keyCount
             metrics.indexVersions += index.versionCount
@@ -225,10 +229,21 @@ public final class Engine: Sendable {
         return metrics
     }
 
-    /// The sizes of the store's log files.
+    /// How much of the disk the store takes, what of it is needed no more, and who keeps that.
+    ///
+    /// - Throws: ``EngineError`` with code `io` or `closed`.
     public func space() throws(EngineError) -> SpaceReport {
         try checkOpen()
-        return try SpaceReport(directory, readState.view.version)
+        let files = try SpaceReport.Files(directory)
+        return SpaceReport(
+            files,
+            readState.view.version,
+            logInUse: (
+                behind: pipeline?.maintenance.obsoleteLog ?? obsoleteLog,
+                end: pipeline?.appendedEnd
+            ),
+            SpaceReport.Pins(readState, now: environment.time.monotonicNanoseconds)
+        )
     }
 }
 

@@ -29,7 +29,7 @@ package final class EngineStepper {
 
     /// Who takes a unit of work.
     package enum Actor: CaseIterable, Sendable {
-        case writer, syncer, logThread, flusher, compactor, slotKeeper
+        case writer, syncer, logThread, flusher, compactor, watcher, slotKeeper
     }
 
     /// A unit of work in flight.
@@ -67,6 +67,7 @@ package final class EngineStepper {
             case .maintenance(.remove, _): "remove"
             case .slots(.persist, _): "persistSlots"
             case .slots(.review, _): "reviewLogs"
+            case .maintenance(.watch, _): "watch"
             }
         }
 
@@ -125,6 +126,10 @@ package final class EngineStepper {
                 maintenance.takeCompactionWork(now: maintenance.now).map(Unit.init)
             }
         case .slotKeeper: return pipeline.slots.take(now: pipeline.now).map(Unit.init)
+        case .watcher:
+            return maintenance.lock.with {
+                maintenance.takeWatchWork(now: maintenance.now).map(Unit.init)
+            }
         }
     }
 

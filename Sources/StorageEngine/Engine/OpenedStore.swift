@@ -102,7 +102,7 @@ struct OpenedStore: Sendable {
 
     private static func readMark(_ directory: StoreDirectory) throws(EngineError) -> StoreMark? {
         guard let file = try directory.openIfPresent(.store, for: .read) else { return nil }
-        let bytes = try file.read(count: StoreMark.encodedSize + 1, at: 0)
+        let bytes = try file.read(count: StoreMark.sizeMax + 1, at: 0)
         return try bytes.span.withUnsafeBytes { bytes throws(EngineError) in
             try StoreMark(decoding: bytes)
         }
@@ -141,6 +141,7 @@ final class EngineLifetime: Sendable {
                 WorkerThread(name: "engine-slots") {
                     pipeline.slots.run { maintenance.reviewLogs() }
                 },
+                WorkerThread(name: "engine-watch") { maintenance.runWatchThread() },
             ] + compactors
     }
 

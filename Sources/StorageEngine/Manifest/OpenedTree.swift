@@ -1,6 +1,6 @@
 /// The segments of a store, opened as its manifest names them.
 struct OpenedTree {
-    let state: ManifestState
+    private(set) var state: ManifestState
     let version: Version
     /// Above the number of every segment file that there is or was.
     let nextSegmentNumber: UInt64
@@ -83,4 +83,7 @@ struct OpenedTree {
             epochs: state.epochs
         )
     }
+
+    /// Forgets epochs that began at or behind the end of the log.
+    mutating func forgetEpochs(from sequence: UInt64) { state.forgetEpochs(from: sequence) }
 }

@@ -62,7 +62,9 @@ extension CommitPipeline {
 
     /// Refuses records that are not of this history, or not what their hashes say.
     private func check(_ records: RecordBatch, behind last: Sequencer) throws(EngineError) {
-        let isNewEpoch = records.epoch.number > last.epoch.number
+        // An epoch that left no record here does not count.
+        let isNewEpoch =
+            records.epoch != last.epoch && records.epoch.number > last.position.epoch.number
         guard records.epoch == last.epoch || isNewEpoch else {
             throw EngineError(
                 .fenced,

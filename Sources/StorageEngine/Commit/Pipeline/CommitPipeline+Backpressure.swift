@@ -69,7 +69,7 @@ extension CommitPipeline: LogProgress {
         guard state.backpressure.isHolding, let failure = state.stallFailure else { return nil }
         return EngineError(
             failure.code,
-            "writes are refused until flushes and compactions come through: \(failure.message)",
+            "writes are refused until that is over: \(failure.message)",
             file: failure.file,
             offset: failure.offset,
             errno: failure.errno

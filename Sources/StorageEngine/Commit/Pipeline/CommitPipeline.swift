@@ -105,9 +105,6 @@ final class CommitPipeline: @unchecked Sendable {
         maintenance.log = self
     }
 
-    /// A sync that takes longer is told.
-    private static let slowSyncTime: UInt64 = 1_000_000_000
-
     var now: UInt64 { environment.time.monotonicNanoseconds }
 
     // MARK: - Units of work
@@ -209,14 +206,14 @@ final class CommitPipeline: @unchecked Sendable {
 
     private func sync(_ target: SyncTarget) -> Completion {
         let start = now
+        maintenance.watch.syncBegan(at: start)
+        defer { maintenance.watch.syncEnded(after: now - start) }
         do throws(EngineError) {
             try target.file.file.dataSync()
         } catch {
             return .broken(error)
         }
-        let time = now - start
-        metrics.noteSync(nanoseconds: time)
-        if time >= Self.slowSyncTime { maintenance.events.emit(.slowSync(nanoseconds: time)) }
+        metrics.noteSync(nanoseconds: now - start)
         return .success
     }
 
