@@ -4,6 +4,9 @@ PREFIX ?= /usr/local
 SIM_SEEDS ?= 0..<300
 SIM_SECONDS ?= 240
 KILL_ROUNDS ?= 50
+FEED_WRITES ?= 10000000
+FEED_KILLS ?= 100
+FEED_DIR ?= /var/tmp/engine-feed
 DEMO_FLAGS ?=
 STRICT ?=
 
@@ -15,7 +18,7 @@ strict_flags := $(if $(STRICT),-Xswiftc -warnings-as-errors \
 build := swift build --quiet $(strict_flags)
 
 .DEFAULT_GOAL := help
-.PHONY: help bench test check demo sim kill tsan lint format docs-check client-check \
+.PHONY: help bench test check demo sim kill feed tsan lint format docs-check client-check \
 	release install clean setup
 # SwiftPM runs on all cores by itself, and locks its scratch folder.
 .NOTPARALLEL:
@@ -45,6 +48,13 @@ sim: setup ## simulates crashes and faults from SIM_SEEDS, for SIM_SECONDS at mo
 kill: setup ## kills an importing enginectl KILL_ROUNDS times on one store
 	@$(build) -c release --product enginectl
 	@Scripts/kill-test.sh $(KILL_ROUNDS)
+
+feed: setup ## FEED_WRITES to eight consumers, then FEED_KILLS of a process that consumes
+	@$(build) -c release --product enginesim
+	@rm -rf '$(FEED_DIR)' && mkdir -p '$(FEED_DIR)'
+	@$(release)/enginesim --feed $(FEED_WRITES) --directory '$(FEED_DIR)/store'
+	@$(release)/enginesim --feed-kill $(FEED_KILLS) --directory '$(FEED_DIR)/killed'
+	@rm -rf '$(FEED_DIR)'
 
 # Sweeps run on one thread, where the sanitizer has nothing to see, and take most of the time.
 tsan_skip = everyCallMayFail|everyFlippedByte|everyTruncation|RotationCrashTests|SimulationTests

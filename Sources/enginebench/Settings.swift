@@ -77,6 +77,8 @@ struct Settings: Sendable {
         options.createIfMissing = !usesExistingDatabase
         if let cacheSize { options.cacheSize = cacheSize }
         if let writeBufferSize { options.writeBufferSize = writeBufferSize }
+        // There must be a history to catch up with.
+        if benchmarks.contains(.feedCatchup) { options.retainedLogSize = .max }
         return options
     }
 

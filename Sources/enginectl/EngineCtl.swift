@@ -20,8 +20,9 @@ struct EngineCtl: ParsableCommand {
               enginectl --db /var/lib/store repair
               enginectl --db /var/lib/store salvage --to /var/lib/new
 
-            Only put and import make a store. get, scan, export, stats, verify, salvage, and
-            repair without --apply change nothing; beside a running engine use enginedump.
+            Only put and import make a store. get, scan, export, stats, verify, slots list,
+            salvage, and repair without --apply change nothing; beside a running engine use
+            enginedump.
 
             Exit status: 0 ok, 1 usage, 2 corruption, 3 gap in the log, 4 input or output,
             5 other (locked among them), 6 key not found.
@@ -29,8 +30,8 @@ struct EngineCtl: ParsableCommand {
         version: toolVersion,
         subcommands: [
             Get.self, Put.self, Delete.self, Scan.self, Export.self, Import.self, Stats.self,
-            Verify.self, Compact.self, CheckpointCommand.self, Backup.self, Restore.self,
-            Repair.self, Salvage.self,
+            Verify.self, Compact.self, Slots.self, CheckpointCommand.self, Backup.self,
+            Restore.self, Repair.self, Salvage.self,
         ]
     )
 

@@ -9,6 +9,11 @@ struct Arguments {
     /// How many puts the run on a real disk makes instead, and in which directory.
     var scale: Int?
     var directory: String?
+    /// How many writes consumers get instead, or how often they are killed; or the directory of
+    /// the process that is.
+    var feed: UInt64?
+    var feedKill: Int?
+    var feedChild: String?
 
     init(_ words: [String]) {
         var words = words.dropFirst()
@@ -16,6 +21,8 @@ struct Arguments {
             guard let value = words.popFirst(), set(flag, value) else {
                 print("usage: enginesim [--seeds A..<B] [--seconds S] [--operations N]")
                 print("       enginesim --scale N --directory DIR")
+                print("       enginesim --feed N --directory DIR")
+                print("       enginesim --feed-kill N --directory DIR")
                 exit(1)
             }
         }
@@ -33,6 +40,15 @@ struct Arguments {
             guard let count = Int(value), (1...4_000_000_000).contains(count) else { return false }
             scale = count
         case "--directory": directory = value
+        case "--feed":
+            guard let count = UInt64(value), (300_000...4_000_000_000).contains(count) else {
+                return false
+            }
+            feed = count
+        case "--feed-kill":
+            guard let count = Int(value), count >= 1 else { return false }
+            feedKill = count
+        case "--feed-child": feedChild = value
         case "--seconds": return UInt64(value).map { seconds = $0 } != nil
         case "--operations": return Int(value).map { operations = $0 } != nil
         default: return false

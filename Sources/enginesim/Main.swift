@@ -12,6 +12,7 @@ struct Main {
         if DamageRun.run(CommandLine.arguments) { return }
         let arguments = Arguments(CommandLine.arguments)
         if let count = arguments.scale { return scale(count, arguments.directory) }
+        if feed(arguments) { return }
         let time = SystemTime()
         let start = time.monotonicNanoseconds
         var counts = SimulatedRun.Counts()
@@ -45,6 +46,23 @@ struct Main {
         }
         do {
             try ScaleRun(count: count, path: directory).run()
+        } catch {
+            print("FAILED: \(error)")
+            exit(1)
+        }
+    }
+
+    /// Runs consumers on a real disk, when that was asked for.
+    private static func feed(_ arguments: Arguments) -> Bool {
+        do {
+            if let path = arguments.feedChild { try FeedChild(path: path).run() }
+            guard arguments.feed != nil || arguments.feedKill != nil else { return false }
+            guard let path = arguments.directory else {
+                throw SimulationFailure("--feed and --feed-kill need --directory")
+            }
+            if let count = arguments.feed { try FeedRun(count: count, path: path).run() }
+            if let rounds = arguments.feedKill { try FeedKill(rounds: rounds, path: path).run() }
+            return true
         } catch {
             print("FAILED: \(error)")
             exit(1)

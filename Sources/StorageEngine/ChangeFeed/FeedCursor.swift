@@ -122,7 +122,10 @@ final class FeedCursor {
             return .batch(batch)
         }
         guard readsFiles else { return .needsFile }
-        if files == nil { files = try LogFeedReader(source, after: position.sequence) }
+        if files == nil {
+            files = try LogFeedReader(source, after: position.sequence)
+            source.tail?.noteMiss()
+        }
         guard let batch = try files?.next() else {
             // What is readable and in no file yet is about to be appended.
             return .wait(max(horizon, .wal))

@@ -26,6 +26,8 @@ final class FeedTail: @unchecked Sendable {
     private let lock = Lock()
     /// How many consumers there are; changed under the lock.
     private let readerCount = Atomic<Int>(0)
+    /// How often a consumer went to files for what is not here.
+    private let missCount = Atomic<UInt64>(0)
     // The lock; changed by the commit role only.
     private var chunks: [FeedChunk] = []
 
@@ -35,7 +37,15 @@ final class FeedTail: @unchecked Sendable {
     func leave() { _ = readerCount.wrappingSubtract(1, ordering: .relaxed) }
 
     /// Whether records should be put in.
-    var isWanted: Bool { readerCount.load(ordering: .relaxed) > 0 }
+    var isWanted: Bool { consumerCount > 0 }
+
+    /// How many consumers there are.
+    var consumerCount: Int { readerCount.load(ordering: .relaxed) }
+
+    /// Notes that a consumer goes to files.
+    func noteMiss() { missCount.add(1, ordering: .relaxed) }
+
+    var misses: UInt64 { missCount.load(ordering: .relaxed) }
 
     /// Puts in a record that follows the one before, and publishes it.
     func append(

@@ -22,6 +22,8 @@ extension CommitPipeline {
         current.poison = state.poison
         current.stallReason = state.backpressure.reason
         current.stalledNanoseconds = state.stalledNanoseconds
+        current.consumers = newest.consumerCount
+        current.consumerFileReads = newest.misses
         return current
     }
 }
@@ -44,6 +46,17 @@ extension Engine.Metrics {
         compactionWrittenBytes = counts.compactionWrittenBytes
         levelWrittenBytes = counts.levelWrittenBytes
         maintenanceFailures = counts.failures
+    }
+
+    mutating func note(_ slots: [Slot], _ survey: SlotSurvey) {
+        self.slots = slots.count
+        lostSlots = slots.count(where: \.isLost)
+        for slot in slots where !slot.isLost {
+            slotLagSequences = max(slotLagSequences, slot.lagSequences)
+            slotLagBytes = max(slotLagBytes, slot.lagBytes)
+            slotLagTime = max(slotLagTime, slot.lagTime)
+        }
+        retainedLogBytes = survey.retainedBytes
     }
 
     init(

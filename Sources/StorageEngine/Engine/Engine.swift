@@ -25,6 +25,8 @@ public final class Engine: Sendable {
     let readState: ReadState
     /// `nil` when the engine is read-only.
     let pipeline: CommitPipeline?
+    /// `nil` when the engine is not read-only.
+    let storedSlots: StoredSlots?
     /// For what may block in async code.
     let readThreads = ThreadPool(name: "engine-read", countMax: 4)
     private let directory: StoreDirectory
@@ -96,6 +98,14 @@ public final class Engine: Sendable {
         tree.forgetEpochs(from: recovered.end.lastSequence)
         self.readState = readState
         self.recovery = recovered.report
+        storedSlots =
+            options.readOnly
+            ? try StoredSlots(
+                store,
+                recovered: recovered,
+                obsoleteLog: obsoleteLog,
+                environment: environment
+            ) : nil
         pipeline =
             options.readOnly
             ? nil
@@ -214,6 +224,8 @@ public final class Engine: Sendable {
         if let maintenance = pipeline?.maintenance {
             metrics.note(maintenance.lock.with { maintenance.state.counts })
         }
+        let (slots, survey) = surveyedSlots
+        metrics.note(slots, survey)
         return metrics
     }
 

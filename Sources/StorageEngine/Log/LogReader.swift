@@ -101,6 +101,15 @@ package final class LogReader {
         if stop == .endOfFile { stop = nil }
     }
 
+    /// Once reading has ended: looks again at what is there, up to a length, for a file that
+    /// somebody writes to.
+    func readOn(to length: UInt64) {
+        guard stop != .sealed else { return }
+        stop = nil
+        limit = max(limit, length)
+        input = FileInput(file: file, limit: limit)
+    }
+
     /// Once reading has ended: the offset of the last byte behind ``offset`` that is not zero.
     package func lastNonZero() throws(EngineError) -> UInt64? {
         try input.lastNonZero(from: offset, to: limit)

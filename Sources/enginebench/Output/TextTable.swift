@@ -17,13 +17,6 @@ enum TextTable {
         line(cells(figures))
     }
 
-    static func comparison(_ comparison: ProbeComparison) -> String {
-        "fillsync p50 \(comparison.put.compactText) µs, sync probe p50 "
-            + "\(comparison.probe.compactText) µs, ratio \(comparison.ratio.text(decimals: 3)) "
-            + "(medians of \(comparison.putMedians.count) rounds of "
-            + "\(comparison.operationsPerRound), in turns)"
-    }
-
     static func cells(_ figures: Figures) -> [String] {
         let workers = figures.crew.map { crew in
             if case .tasks(let count) = crew { "\(count) tasks" } else { "\(crew.count)" }

@@ -50,7 +50,20 @@ struct Stats: ParsableCommand {
             ("tornBytes", .unsigned(engine.recovery.tornBytes)),
             ("rewrittenRecords", .unsigned(engine.recovery.rewrittenRecords)),
         ]
+        members += feed(engine.metrics)
         try printFigures(members, format)
+    }
+
+    /// What is kept for consumers of changes.
+    private func feed(_ metrics: Engine.Metrics) -> [(name: String, value: JSON)] {
+        [
+            ("slots", .integer(metrics.slots)),
+            ("lostSlots", .integer(metrics.lostSlots)),
+            ("slotLagSequences", .unsigned(metrics.slotLagSequences)),
+            ("slotLagBytes", .unsigned(metrics.slotLagBytes)),
+            ("slotLagMilliseconds", .unsigned(metrics.slotLagTime)),
+            ("retainedLogBytes", .unsigned(metrics.retainedLogBytes)),
+        ]
     }
 }
 

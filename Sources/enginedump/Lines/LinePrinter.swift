@@ -16,6 +16,9 @@ final class LinePrinter {
         left = filter.limit ?? .max
     }
 
+    /// Whether no more lines are wanted.
+    var isFull: Bool { left <= 0 }
+
     /// Prints a line of a type; the members are those of its JSON form.
     func line(_ type: String, _ place: LogPlace, _ members: [Member]) throws {
         guard left > 0 || type == "error" else { return }

@@ -27,8 +27,11 @@ public struct Slot: Sendable, Hashable {
     public internal(set) var creationTime, acknowledgementTime: UInt64
     /// Whether the log does not go back to the position any more.
     public internal(set) var isLost = false
-    /// How far the consumer is behind: sequences, bytes of log files, and the age of the oldest
-    /// write that it has not acknowledged, in milliseconds. 0 when it has seen everything.
+    /// How far the consumer is behind: sequences; bytes of log files, with what was written up to
+    /// half a megabyte before its position, or to a file's beginning where that is not known; and
+    /// the age of the oldest write that it has not acknowledged, in milliseconds: that of the log
+    /// file with it, or of the last acknowledgement in the first file. 0 when it has seen
+    /// everything.
     public internal(set) var lagSequences: UInt64 = 0, lagBytes: UInt64 = 0, lagTime: UInt64 = 0
     /// Bytes of log files that are kept for consumers from its position on, and not for recovery.
     public internal(set) var retainedBytes: UInt64 = 0

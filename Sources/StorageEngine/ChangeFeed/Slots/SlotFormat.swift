@@ -27,6 +27,18 @@ enum SlotFormat {
     /// No file is larger.
     static let sizeMax = 56 + countMax * (Slot.nameSizeMax + 66)
 
+    /// The slots of a store, sorted by name.
+    static func read(
+        _ directory: StoreDirectory,
+        historyID: UniqueID
+    ) throws(EngineError) -> [Slot] {
+        guard let file = try directory.openIfPresent(.slots, for: .read) else { return [] }
+        let bytes = try file.read(count: sizeMax + 1, at: 0)
+        return try bytes.span.withUnsafeBytes { bytes throws(EngineError) in
+            try decode(bytes, historyID: historyID)
+        }
+    }
+
     static func encode(_ slots: [Slot], historyID: UniqueID) -> ByteBuffer {
         precondition(slots.count <= countMax)
         var buffer = ByteBuffer(capacity: 4096)

@@ -66,20 +66,9 @@ final class SlotKeeper: @unchecked Sendable {
         self.environment = environment
         self.events = events
         self.logger = logger
-        let found = try Self.read(directory, historyID)
+        let found = try SlotFormat.read(directory, historyID: historyID)
         slots = Dictionary(uniqueKeysWithValues: found.map { ($0.name, $0) })
         persisted = slots
-    }
-
-    private static func read(
-        _ directory: StoreDirectory,
-        _ historyID: UniqueID
-    ) throws(EngineError) -> [Slot] {
-        guard let file = try directory.openIfPresent(.slots, for: .read) else { return [] }
-        let bytes = try file.read(count: SlotFormat.sizeMax + 1, at: 0)
-        return try bytes.span.withUnsafeBytes { bytes throws(EngineError) in
-            try SlotFormat.decode(bytes, historyID: historyID)
-        }
     }
 
     private var now: UInt64 { environment.time.monotonicNanoseconds }
@@ -87,18 +76,8 @@ final class SlotKeeper: @unchecked Sendable {
 
     // MARK: - Slots
 
-    /// The slots, sorted by name; `end` is where the history ends.
-    func list(end: UInt64) -> [Slot] {
-        let files = catalog.files
-        let oldest = catalog.oldest.lastSequence
-        let wallTime = wallTime
-        return lock.with { slots.values.sorted { $0.name < $1.name } }.map { slot in
-            var slot = slot
-            slot.isLost = slot.position.sequence < oldest
-            slot.measure(files, end: end, now: wallTime)
-            return slot
-        }
-    }
+    /// The slots as they are, in no order.
+    var all: [Slot] { lock.with { Array(slots.values) } }
 
     /// A slot as it is; `nil` when there is none of that name.
     func slot(_ name: String) -> Slot? { lock.with { slots[name] } }
@@ -348,18 +327,5 @@ final class SlotKeeper: @unchecked Sendable {
             isClosed = true
             condition.broadcast()
         }
-    }
-}
-
-extension Slot {
-    /// Finds out how far the slot is behind, from the files that there are.
-    fileprivate mutating func measure(_ files: [LogCatalog.File], end: UInt64, now: UInt64) {
-        guard position.sequence < end else { return }
-        lagSequences = end - position.sequence
-        let waiting = files.filter { ($0.end?.lastSequence ?? .max) > position.sequence }
-        retainedBytes = waiting.reduce(0) { $0 + ($1.end?.length ?? 0) }
-        lagBytes = retainedBytes
-        let time = (waiting.first?.header.baseStamp ?? 0) >> 16
-        lagTime = time > 0 && now > time ? now - time : 0
     }
 }

@@ -23,6 +23,18 @@ extension CommitPipeline: LogProgress {
 
     func removableLog(obsolete: UInt64) -> UInt64 { slots.removableLog(obsolete: obsolete) }
 
+    /// What slots are measured by.
+    var slotSurvey: SlotSurvey {
+        let obsolete = maintenance.lock.with { maintenance.state.obsoleteLog }
+        return SlotSurvey(
+            catalog,
+            end: readState.visibleSequence,
+            obsolete: obsolete,
+            appended: appendedEnd,
+            now: environment.time.wallMilliseconds
+        )
+    }
+
     func apply(_ backpressure: Backpressure, failure: EngineError?) {
         lock.with {
             state.backpressure = backpressure

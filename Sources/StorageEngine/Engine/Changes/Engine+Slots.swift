@@ -1,11 +1,18 @@
 extension Engine {
     // MARK: - Slots
 
-    /// The slots, sorted by name, with how far their consumers are behind. A read-only engine has
-    /// none.
-    public var slots: [Slot] {
-        guard let pipeline else { return [] }
-        return pipeline.slots.list(end: readState.visibleSequence)
+    /// The slots, sorted by name, with how far their consumers are behind.
+    public var slots: [Slot] { surveyedSlots.slots }
+
+    /// The slots, and what they were measured by.
+    var surveyedSlots: (slots: [Slot], survey: SlotSurvey) {
+        if let storedSlots {
+            let survey = storedSlots.survey(end: readState.visibleSequence)
+            return (survey.measured(storedSlots.slots), survey)
+        }
+        guard let pipeline else { preconditionFailure("what is not read-only has a pipeline") }
+        let survey = pipeline.slotSurvey
+        return (survey.measured(pipeline.slots.all), survey)
     }
 
     /// Makes a slot: from now on the log is kept for a consumer, within limits. Blocks until that
