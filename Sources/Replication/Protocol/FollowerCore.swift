@@ -322,9 +322,11 @@ struct FollowerCore: Sendable {
         if case .notLeader(let hint) = refusal.reason, hint != peer { self.hint = hint }
         lose(&ground)
     }
+}
 
-    // MARK: Copies
+// MARK: Copies and reports
 
+extension FollowerCore {
     mutating func offered(
         _ offer: CopyOffer,
         session: UInt64,
@@ -402,8 +404,6 @@ struct FollowerCore: Sendable {
         upstream?.beat = 0
         follow(&ground)
     }
-
-    // MARK: Reports
 
     /// Points that the host reached: they count for the present log only.
     mutating func reached(_ ground: Ground) {

@@ -1,7 +1,7 @@
 package import StorageEngine
 
 // The protocol of replication, without what it runs on: no sockets, clocks, files, threads, or
-// randomness but the seed. Events go in, actions come out, and the same events give the same actions.
+// randomness but the seed. Events go in, actions come out: the same events give the same actions.
 // The simulation drives this code, and so does the host in production.
 //
 // WHO IS WHO. Members of one history: voters, one of whom leads, and observers. With N voters,
@@ -23,9 +23,9 @@ package import StorageEngine
 //  3. Before a term begins, N − w₀ voters have promised it; one more, if any of them may lack what
 //     it acknowledged as leader (*suspect*). Any N − w₀ voters and any leader with w₀ followers
 //     have a member in common; of any N − w₀ + 1, one that is not the leader.
-//  4. Whoever leads a term first has the highest (epoch, sequence) among the consulted, fetched from
-//     them if need be. From 1 to 4: it has every record that w₀ followers acknowledged in any lower
-//     term, whether or not those in between had made records of their own.
+//  4. Whoever leads a term first has the highest (epoch, sequence) among the consulted, fetched
+//     from them if need be. From 1 to 4: it has every record that w₀ followers acknowledged in any
+//     lower term, whether or not those in between had made records of their own.
 //  5. A leader that was not closed cleanly asks again (3, 4) before it leads: followers may hold
 //     what it lost. That it is suspect is on disk first, so that a clean close in between hides
 //     nothing, until it holds on disk what a later leader has.
