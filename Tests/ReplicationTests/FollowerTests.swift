@@ -90,6 +90,19 @@ import Testing
         #expect(follower.lastHello?.log == .empty)
     }
 
+    @Test func aFeederThatSendsMoreThanWasGrantedIsLeft() throws {
+        let leader = Self.leaderLog(3)
+        var follower = try Self.follower(leader)
+        var first = try #require(leader.pack(after: .zero, count: 1))
+        first.size = Settings().windowSize
+        let second = try #require(leader.pack(after: first.tail, count: 1))
+        follower.receive(.pack(session: Self.session, epoch: Self.epoch, first), from: 2)
+        follower.receive(.pack(session: Self.session, epoch: Self.epoch, second), from: 2)
+
+        #expect(Self.packs(follower) == 1)
+        #expect(follower.notices.contains(.refused(CoreHarness.id(2), .malformed)))
+    }
+
     @Test func recordsOfAnEpochAboveTheLeadersAreRefused() throws {
         var leader = Self.leaderLog(2)
         var follower = try Self.follower(leader)

@@ -194,7 +194,9 @@ package struct MemberCore: Sendable {
     private mutating func receive(_ message: Message, from peer: UniqueID) {
         switch message {
         case .hello(let hello):
-            if hello.history == ground.mark.history { learn(hello.promised, hello.holder) }
+            if hello.history == ground.mark.history {
+                learn(hello.promised, of: hello.holder, from: peer)
+            }
             feeder.greet(hello, from: peer, &ground)
         case .follow(let follow):
             feeder.follow(follow, from: peer, &ground)
@@ -207,7 +209,7 @@ package struct MemberCore: Sendable {
         case .answer(let answer):
             if let step = promotion?.answered(answer, from: peer, &ground) { take(step) }
             if let leader, answer.nonce == leader.leadership.epoch.starter {
-                learn(answer.promised, answer.holder)
+                learn(answer.promised, of: answer.holder, from: peer)
             }
         case .refusal(let refusal):
             receive(refusal, from: peer)
@@ -218,7 +220,7 @@ package struct MemberCore: Sendable {
 
     private mutating func receive(_ report: Report, from peer: UniqueID) {
         guard feeder.isSession(report.session, peer) else { return }
-        learn(report.promised, report.holder)
+        learn(report.promised, of: report.holder, from: peer)
         guard feeder.report(report, from: peer, &ground) else { return }
         if leader == nil {
             follower.report(feeder.reports, &ground)
@@ -229,7 +231,9 @@ package struct MemberCore: Sendable {
 
     private mutating func receive(_ refusal: Refusal, from peer: UniqueID) {
         let isMine = feeder.isSession(refusal.about, peer) || follower.isMine(refusal, from: peer)
-        if isMine, case .fenced(let epoch, let holder) = refusal.reason { learn(epoch, holder) }
+        if isMine, case .fenced(let epoch, let holder) = refusal.reason {
+            learn(epoch, of: holder, from: peer)
+        }
         follower.refused(refusal, from: peer, &ground)
     }
 
@@ -274,7 +278,7 @@ package struct MemberCore: Sendable {
         if let history = ground.mark.history, history != consult.history {
             return ground.refuse(peer, about: consult.nonce, .wrongStore)
         }
-        if let epoch = consult.epoch { learn(epoch, peer) }
+        if let epoch = consult.epoch { learn(epoch, of: peer, from: peer) }
         let isPromised =
             consult.epoch == ground.mark.promised && ground.mark.holder == peer && leader == nil
         let answer = Answer(
@@ -290,9 +294,12 @@ package struct MemberCore: Sendable {
 
     // MARK: Epochs
 
-    /// Somebody holds a higher epoch: whatever was of a lower one ends here.
-    private mutating func learn(_ epoch: Epoch, _ holder: UniqueID?) {
-        guard let holder, ground.judge(epoch, of: holder) == .higher else { return }
+    /// A voter says that one holds a higher epoch: whatever was of a lower one ends here. Observers
+    /// depose nobody.
+    private mutating func learn(_ epoch: Epoch, of holder: UniqueID?, from peer: UniqueID) {
+        guard let holder, ground.membership.isVoter(holder), ground.membership.isVoter(peer),
+            ground.judge(epoch, of: holder) == .higher
+        else { return }
         let isLeading = leader != nil
         leader?.stop(&ground)
         leader = nil
