@@ -3,6 +3,7 @@
 PREFIX ?= /usr/local
 SIM_SEEDS ?= 0..<300
 SIM_SECONDS ?= 240
+REPLICATION_SEEDS ?= 0..<1000
 KILL_ROUNDS ?= 50
 FEED_WRITES ?= 10000000
 FEED_KILLS ?= 100
@@ -18,8 +19,8 @@ strict_flags := $(if $(STRICT),-Xswiftc -warnings-as-errors \
 build := swift build --quiet $(strict_flags)
 
 .DEFAULT_GOAL := help
-.PHONY: help bench test check demo sim kill feed tsan lint format docs-check client-check \
-	release install clean setup
+.PHONY: help bench test check demo sim replication-sim kill feed tsan lint format docs-check \
+	client-check release install clean setup
 # SwiftPM runs on all cores by itself, and locks its scratch folder.
 .NOTPARALLEL:
 
@@ -44,6 +45,10 @@ demo: setup ## imports real data, kills an import, compares every byte
 sim: setup ## simulates crashes and faults from SIM_SEEDS, for SIM_SECONDS at most
 	@$(build) -c release --product enginesim
 	@$(release)/enginesim --seeds '$(SIM_SEEDS)' --seconds $(SIM_SECONDS)
+
+replication-sim: setup ## simulates leader and followers from REPLICATION_SEEDS
+	@$(build) -c release --product replicationsim
+	@$(release)/replicationsim --seeds '$(REPLICATION_SEEDS)' --seconds $(SIM_SECONDS)
 
 kill: setup ## kills an importing enginectl KILL_ROUNDS times on one store
 	@$(build) -c release --product enginectl
