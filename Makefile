@@ -4,6 +4,7 @@ PREFIX ?= /usr/local
 SIM_SEEDS ?= 0..<300
 SIM_SECONDS ?= 240
 KILL_ROUNDS ?= 50
+CUTS ?= 200
 DEMO_FLAGS ?=
 STRICT ?=
 
@@ -15,7 +16,7 @@ strict_flags := $(if $(STRICT),-Xswiftc -warnings-as-errors \
 build := swift build --quiet $(strict_flags)
 
 .DEFAULT_GOAL := help
-.PHONY: help bench test check demo sim kill tsan lint format docs-check client-check \
+.PHONY: help bench test check demo sim kill power-cut tsan lint format docs-check client-check \
 	release install clean setup
 # SwiftPM runs on all cores by itself, and locks its scratch folder.
 .NOTPARALLEL:
@@ -42,9 +43,15 @@ sim: setup ## simulates crashes and faults from SIM_SEEDS, for SIM_SECONDS at mo
 	@$(build) -c release --product enginesim
 	@$(release)/enginesim --seeds '$(SIM_SEEDS)' --seconds $(SIM_SECONDS)
 
-kill: setup ## kills an importing enginectl KILL_ROUNDS times on one store
+kill: setup ## kills an importing enginectl, and busy writers, KILL_ROUNDS times each
 	@$(build) -c release --product enginectl
+	@$(build) -c release --product enginesim
 	@Scripts/kill-test.sh $(KILL_ROUNDS)
+	@Scripts/power-cut.sh --kill $(KILL_ROUNDS)
+
+power-cut: setup ## shuts an ext4 image down CUTS times beside writers; needs root
+	@$(build) -c release --product enginesim
+	@Scripts/power-cut.sh $(CUTS)
 
 # Sweeps run on one thread, where the sanitizer has nothing to see, and take most of the time.
 tsan_skip = everyCallMayFail|everyFlippedByte|everyTruncation|RotationCrashTests|SimulationTests
