@@ -5,6 +5,8 @@ SIM_SEEDS ?= 0..<300
 SIM_SECONDS ?= 240
 KILL_ROUNDS ?= 50
 CUTS ?= 200
+FUZZ_SECONDS ?= 20
+MUTANTS ?=
 DEMO_FLAGS ?=
 STRICT ?=
 
@@ -16,8 +18,8 @@ strict_flags := $(if $(STRICT),-Xswiftc -warnings-as-errors \
 build := swift build --quiet $(strict_flags)
 
 .DEFAULT_GOAL := help
-.PHONY: help bench test check demo sim kill power-cut tsan lint format docs-check client-check \
-	release install clean setup
+.PHONY: help bench test check demo sim kill power-cut fuzz mutants mutants-check tsan lint \
+	format docs-check client-check release install clean setup
 # SwiftPM runs on all cores by itself, and locks its scratch folder.
 .NOTPARALLEL:
 
@@ -52,6 +54,18 @@ kill: setup ## kills an importing enginectl, and busy writers, KILL_ROUNDS times
 power-cut: setup ## shuts an ext4 image down CUTS times beside writers; needs root
 	@$(build) -c release --product enginesim
 	@Scripts/power-cut.sh $(CUTS)
+
+# The last -sanitize counts, and SwiftPM's own puts libFuzzer's main function in.
+fuzz: setup ## fuzzes each decoder for FUZZ_SECONDS
+	@FUZZ=1 swift build --quiet -c release --product enginefuzz --scratch-path .build-fuzz \
+		--sanitize fuzzer -Xswiftc -sanitize=fuzzer,address -Xswiftc -enable-testing
+	@Scripts/fuzz.sh $(FUZZ_SECONDS)
+
+mutants: setup ## breaks the engine on purpose, and sees that it is noticed; MUTANTS names some
+	@Scripts/mutants.sh $(MUTANTS)
+
+mutants-check: setup ## applies every mutant, and runs three of them
+	@Scripts/mutants.sh --check
 
 # Sweeps run on one thread, where the sanitizer has nothing to see, and take most of the time.
 tsan_skip = everyCallMayFail|everyFlippedByte|everyTruncation|RotationCrashTests|SimulationTests
