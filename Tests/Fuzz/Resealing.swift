@@ -1,6 +1,6 @@
 @testable import StorageEngine
 
-// Makes the checks of bytes right, as far as the bytes still have a shape. What an error of the disk
+// Makes the checks of bytes right, as far as the bytes still have a shape. What an error of a disk
 // would break is right then; what a forger may write is tried.
 
 /// A header and frames, as logs and manifests have them.
