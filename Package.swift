@@ -26,13 +26,15 @@ let package = Package(
     products: [
         .library(name: "StorageEngine", targets: ["StorageEngine"]),
         .library(name: "StorageEngineFoundation", targets: ["StorageEngineFoundation"]),
+        .library(name: "Replication", targets: ["Replication"]),
         .executable(name: "enginectl", targets: ["enginectl"]),
         .executable(name: "enginedump", targets: ["enginedump"]),
         .executable(name: "enginebench", targets: ["enginebench"]),
     ],
     traits: [
         .trait(name: "Tools", description: "The command-line tools and what they depend on."),
-        .default(enabledTraits: ["Tools"]),
+        .trait(name: "Replication", description: "What replication over the network depends on."),
+        .default(enabledTraits: ["Tools", "Replication"]),
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
@@ -60,6 +62,11 @@ let package = Package(
         ),
         .target(
             name: "StorageEngineFoundation",
+            dependencies: ["StorageEngine"],
+            swiftSettings: clientSettings
+        ),
+        .target(
+            name: "Replication",
             dependencies: ["StorageEngine"],
             swiftSettings: clientSettings
         ),
@@ -111,6 +118,22 @@ let package = Package(
             name: "enginesim",
             dependencies: ["StorageEngine", "StorageEngineTestSupport"],
             swiftSettings: engineSettings
+        ),
+        .target(
+            name: "ReplicationTestSupport",
+            dependencies: ["StorageEngine", "StorageEngineTestSupport", "Replication"],
+            path: "Tests/ReplicationTestSupport",
+            swiftSettings: clientSettings
+        ),
+        .executableTarget(
+            name: "replicationsim",
+            dependencies: ["StorageEngine", "Replication", "ReplicationTestSupport"],
+            swiftSettings: clientSettings
+        ),
+        .testTarget(
+            name: "ReplicationTests",
+            dependencies: ["StorageEngine", "Replication", "ReplicationTestSupport"],
+            swiftSettings: clientSettings
         ),
         .testTarget(
             name: "StorageEngineTests",

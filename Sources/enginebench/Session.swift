@@ -127,15 +127,18 @@ struct Session {
         }
     }
 
-    /// What the log took in; what still waits for it is written first.
+    /// What log and segments took in; what still waits for the log is written first.
     private func use(of engine: Engine, since before: Engine.Metrics) throws -> Figures.LogUse {
         let syncs = engine.metrics.syncs - before.syncs
         try engine.sync()
+        if settings.settles { try engine.waitForCompactions() }
         let after = engine.metrics
         return Figures.LogUse(
             bytesRaw: after.walBytesRaw - before.walBytesRaw,
             bytesStored: after.walBytesStored - before.walBytesStored,
-            syncs: syncs
+            syncs: syncs,
+            flushedBytes: after.flushedBytes - before.flushedBytes,
+            compactedBytes: after.compactionWrittenBytes - before.compactionWrittenBytes
         )
     }
 

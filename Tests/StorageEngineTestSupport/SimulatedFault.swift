@@ -2,7 +2,7 @@
 package enum SimulatedCall: String, Sendable, CaseIterable {
     case openDirectory, makeDirectory, open, create, close
     case write, read, dataSync, syncDirectory, size, truncate, allocate
-    case rename, unlink, list, lock, freeSpace, permissions
+    case rename, link, unlink, removeDirectory, list, lock, freeSpace, permissions
 }
 
 /// Makes one call fail or do less than asked, or all from that one on.

@@ -24,13 +24,6 @@ extension CommitPipeline {
         current.stalledNanoseconds = state.stalledNanoseconds
         return current
     }
-
-    /// What has been appended to which log file; `nil` before the first append.
-    var appendedEnd: (fileNumber: UInt64, length: UInt64)? {
-        lock.acquire()
-        defer { lock.release() }
-        return state.file.map { ($0.header.fileNumber, state.appendedLength) }
-    }
 }
 
 extension Engine.Metrics {
@@ -49,6 +42,7 @@ extension Engine.Metrics {
         compactionMoves = counts.moves
         compactionReadBytes = counts.compactionReadBytes
         compactionWrittenBytes = counts.compactionWrittenBytes
+        levelWrittenBytes = counts.levelWrittenBytes
         maintenanceFailures = counts.failures
     }
 

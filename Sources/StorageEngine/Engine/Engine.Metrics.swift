@@ -35,6 +35,8 @@ extension Engine {
         public internal(set) var compactionReadBytes: UInt64 = 0
         /// Bytes of segments that compactions wrote.
         public internal(set) var compactionWrittenBytes: UInt64 = 0
+        /// Bytes that flushes (level 0) and compactions wrote into each level.
+        public internal(set) var levelWrittenBytes: [UInt64] = []
         /// Flushes, compactions, and changes of the manifest that failed.
         public internal(set) var maintenanceFailures: UInt64 = 0
         /// Lookups in the block cache that found their block, and those that did not.

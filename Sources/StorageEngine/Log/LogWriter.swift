@@ -1,12 +1,13 @@
 /// The file that frames are appended to.
 ///
-/// Thread safety: `file`, `header` and `frames` are constant; `length` belongs to the append role.
+/// Thread safety: `file`, `header` and `frames` are constant; the rest belongs to the append role.
 final class ActiveLogFile: @unchecked Sendable {
     let file: StoreFile
     let header: LogFileHeader
     let frames: FrameStream
     /// Logical length: where the next frame goes.
     fileprivate(set) var length = UInt64(LogFormat.headerSize)
+    fileprivate var restarts = RestartIndex()
 
     init(file: StoreFile, header: LogFileHeader) {
         self.file = file
@@ -39,6 +40,7 @@ enum AppendFailure: Error {
 final class LogWriter {
     private let directory: StoreDirectory
     private let historyID, memberID: UniqueID
+    private let catalog: LogCatalog
     /// How much of a new file is reserved at once.
     private let reservedSize: UInt64
     private var encoder = FrameEncoder()
@@ -55,15 +57,15 @@ final class LogWriter {
     /// Goes on behind the end of a log.
     init(
         directory: StoreDirectory,
-        historyID: UniqueID,
-        memberID: UniqueID,
+        identity: (historyID: UniqueID, memberID: UniqueID),
+        catalog: LogCatalog,
         end: LogEnd,
         lastStamp: UInt64,
         reservedSize: UInt64
     ) {
         self.directory = directory
-        self.historyID = historyID
-        self.memberID = memberID
+        self.catalog = catalog
+        (historyID, memberID) = identity
         self.reservedSize = reservedSize
         self.end = end
         self.lastStamp = lastStamp
@@ -103,7 +105,7 @@ final class LogWriter {
     func appendMarker(syncedThrough: UInt64) throws(AppendFailure) {
         guard let current else { return }
         var place = place(in: current, syncedThrough: syncedThrough)
-        encoder.encodeEmpty(.syncMarker, lastSequence: lastSequence, logHash: logHash, at: &place)
+        encoder.encodeMarker(lastSequence: lastSequence, at: &place)
         try write(to: current, through: place.offset)
     }
 
@@ -125,6 +127,9 @@ final class LogWriter {
             throw cutBack(active, error.error, touched: error.bytesWritten > 0)
         }
         active.length = length
+        guard !encoder.restarts.isEmpty else { return }
+        for point in encoder.restarts { active.restarts.append(point) }
+        catalog.note(encoder.restarts, inFile: active.header.fileNumber)
     }
 
     /// Removes what a failed append left behind, so that nothing is ever appended behind it.
@@ -153,7 +158,7 @@ final class LogWriter {
             throw .refused(error, touched: false)
         }
         do throws(EngineError) {
-            return try begin(file, epochs: epochs, startsEpoch: true)
+            return try begin(file, epochs: epochs)
         } catch {
             throw .broken(error)
         }
@@ -173,12 +178,15 @@ final class LogWriter {
         }
     }
 
-    /// Writes the header of a file made ahead; from then on it is the current one.
+    /// Writes the header of a file made ahead; from then on it is the current one. It is the first
+    /// of its epoch when that began where the file before ends.
     private func begin(
         _ file: StoreFile,
-        epochs: [EpochEntry],
-        startsEpoch: Bool
+        epochs: [EpochEntry]
     ) throws(EngineError) -> ActiveLogFile {
+        let startsEpoch = epochs.last.map {
+            $0.lastSequenceBefore == end.lastSequence && $0.logHashBefore == end.logHash
+        }
         let header = LogFileHeader(
             identity: LogFileIdentity(
                 historyID: historyID,
@@ -187,13 +195,15 @@ final class LogWriter {
             ),
             baseStamp: lastStamp,
             predecessor: end,
-            startsEpoch: startsEpoch,
+            startsEpoch: startsEpoch ?? false,
             epochs: epochs
         )
         try file.write(header.encoded(), at: 0)
         try file.dataSync()
         let active = ActiveLogFile(file: file, header: header)
         current = active
+        logHash = active.frames.initialHash
+        catalog.begin(header)
         encoder.restart()
         return active
     }
@@ -209,7 +219,7 @@ final class LogWriter {
         guard let old = current else { preconditionFailure("only a begun log changes files") }
         try seal(old, syncedThrough: syncedThrough)
         do throws(EngineError) {
-            _ = try begin(next, epochs: epochs, startsEpoch: false)
+            _ = try begin(next, epochs: epochs)
         } catch {
             throw .broken(error)
         }
@@ -218,7 +228,12 @@ final class LogWriter {
 
     private func seal(_ active: ActiveLogFile, syncedThrough: UInt64) throws(AppendFailure) {
         var place = place(in: active, syncedThrough: syncedThrough)
-        encoder.encodeEmpty(.seal, lastSequence: lastSequence, logHash: logHash, at: &place)
+        encoder.encodeSeal(
+            active.restarts,
+            lastSequence: lastSequence,
+            logHash: logHash,
+            at: &place
+        )
         try write(to: active, through: place.offset)
         do throws(EngineError) {
             try active.file.dataSync()
@@ -231,12 +246,14 @@ final class LogWriter {
             lastSequence: lastSequence,
             logHash: logHash
         )
+        catalog.finish(end, lastStamp: lastStamp)
     }
 
     /// Seals, syncs and trims the current file: a clean end.
     ///
     /// - Returns: Where the log ends, `nil` when nothing was written since the store was opened.
     func finish(syncedThrough: UInt64) throws(EngineError) -> LogEnd? {
+        try discardEmpty()
         guard let active = current else { return nil }
         do throws(AppendFailure) {
             try seal(active, syncedThrough: syncedThrough)
@@ -248,10 +265,23 @@ final class LogWriter {
         return end
     }
 
-    /// Removes a file that was made ahead and not used.
-    func discard(_ file: StoreFile) throws(EngineError) {
+    /// Whether nothing was appended to the current file.
+    var isCurrentEmpty: Bool { current?.length == UInt64(LogFormat.headerSize) }
+
+    /// Removes the current file when nothing was appended to it: an epoch without a record leaves
+    /// no trace in the log, and none in the log hash.
+    func discardEmpty() throws(EngineError) {
+        guard let active = current, isCurrentEmpty else { return }
+        current = nil
+        logHash = end.logHash
+        catalog.removeCurrent()
+        try discard(active.file, number: active.header.fileNumber)
+    }
+
+    /// Removes a file that was made ahead and not used, or holds nothing.
+    func discard(_ file: StoreFile, number: UInt64) throws(EngineError) {
         try file.close()
-        try directory.durableRemove([.log(end.fileNumber + 1)])
+        try directory.durableRemove([.log(number)])
     }
 
     /// Closes the current file as it is.

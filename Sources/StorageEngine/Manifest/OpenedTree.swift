@@ -1,11 +1,10 @@
 /// The segments of a store, opened as its manifest names them.
 struct OpenedTree {
-    let state: ManifestState
+    private(set) var state: ManifestState
     let version: Version
     /// Above the number of every segment file that there is or was.
     let nextSegmentNumber: UInt64
-    /// Files that the manifest says are not needed: segments that it gave a number and does not
-    /// name, and log files up to its log's start.
+    /// Segments that the manifest gave a number and does not name.
     let garbage: [FileName]
     /// Segments of numbers that the manifest does not know of: a flush or a compaction was cut
     /// short. They are garbage once the manifest has given out their numbers.
@@ -51,8 +50,6 @@ struct OpenedTree {
                     unknown.append(name)
                 }
                 next = max(next, number + 1)
-            case .log(let number) where number <= state.logStart.fileNumber:
-                garbage.append(name)
             default: break
             }
         }
@@ -86,4 +83,7 @@ struct OpenedTree {
             epochs: state.epochs
         )
     }
+
+    /// Forgets epochs that began at or behind the end of the log.
+    mutating func forgetEpochs(from sequence: UInt64) { state.forgetEpochs(from: sequence) }
 }

@@ -14,11 +14,19 @@ struct Figures: Sendable {
     /// Whether the row looks for keys.
     let countsFound: Bool
 
-    /// What a row added to the log.
+    /// What a row added to the log, and flushes and compactions to segments meanwhile.
     struct LogUse: Sendable {
         let bytesRaw: UInt64
         let bytesStored: UInt64
         let syncs: UInt64
+        let flushedBytes: UInt64
+        let compactedBytes: UInt64
+
+        /// Bytes written to log and segments for each byte of records.
+        var writeAmplification: Double? {
+            guard bytesRaw > 0 else { return nil }
+            return Double(bytesStored + flushedBytes + compactedBytes) / Double(bytesRaw)
+        }
     }
 
     static let percentiles: [(name: String, percent: Double)] = [
@@ -78,7 +86,12 @@ struct Figures: Sendable {
                 ("walBytesRaw", .integer(Int(log.bytesRaw))),
                 ("walBytesStored", .integer(Int(log.bytesStored))),
                 ("syncs", .integer(Int(log.syncs))),
+                ("flushedBytes", .integer(Int(log.flushedBytes))),
+                ("compactedBytes", .integer(Int(log.compactedBytes))),
             ]
+            if let amplification = log.writeAmplification {
+                members.append(("writeAmplification", .number(amplification)))
+            }
         }
         if countsFound { members.append(("found", .integer(tally.found))) }
         if let rate = tally.writesPerSecond {

@@ -34,6 +34,10 @@ struct Stats: ParsableCommand {
             ("logBytes", .unsigned(space.logBytes)),
             ("segments", .integer(space.segmentFiles)),
             ("segmentBytes", .unsigned(space.segmentBytes)),
+            ("versions", .unsigned(space.versions)),
+            ("deadVersions", .unsigned(space.deadVersions)),
+            ("deadBytes", .unsigned(space.deadBytes)),
+            ("unflushedLogBytes", .unsigned(space.unflushedLogBytes)),
             (
                 "levels",
                 .string(engine.metrics.levelSegments.map(String.init).joined(separator: " "))

@@ -36,7 +36,7 @@ final class LinePrinter {
     }
 
     /// A value on one line: strings are escaped as in TSV.
-    private static func text(_ value: JSON) -> String {
+    static func text(_ value: JSON) -> String {
         guard case .string(let string) = value else { return value.text }
         var line: [UInt8] = []
         TSV.append(Array(string.utf8), to: &line)

@@ -46,7 +46,11 @@ import Testing
         }
         try directory.durableRemove([.log(1)])
         _ = try directory.freeSpace()
+        let staged = try StagedDirectory(path: "/copy", in: fileSystem)
+        #expect(try staged.directory.link(.store, of: directory))
+        staged.discard()
 
+        #expect(fileSystem.names(inDirectory: "/", .cached) == ["0000000001.log", "store"])
         #expect(try file.size() == 50)
         let store = try directory.open(.store, for: .read)
         #expect(try store.read(count: 6000, at: 0) == bytes)
