@@ -5,11 +5,11 @@
 # one promise and says which, and what must notice:
 #
 #     Broken: the promise, and how it is broken
-#     Killed by: sim | test FILTER
+#     Killed by: sim | replicationsim | test SUITE
 #
 # A patch is applied to a scratch copy ($MUTANTS_DIR, kept between runs), built there incrementally,
-# and the simulation is run seed by seed, or the tests of the filter, until something fails. Prints
-# what killed it and after how many seeds; a mutant that survives SEEDS seeds (300) fails the script.
+# and a simulation is run seed by seed, or a suite of tests, until something fails. Prints what killed
+# it and after how many seeds; a mutant that survives SEEDS seeds (300) fails the script.
 # With names, only those patches. CONFIGURATION=debug builds the simulation faster, and runs it slower.
 #
 # --check applies every patch, and runs only three that are killed by the same means; which ones, the
@@ -18,7 +18,6 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 seeds=${SEEDS:-300}
-operations=400
 configuration=${CONFIGURATION:-release}
 scratch=${MUTANTS_DIR:-${TMPDIR:-/tmp}/storage-engine-mutants}
 check=0
@@ -52,33 +51,43 @@ copy() {
 # leg PATCH: what must kill it.
 leg() { sed -n 's/^Killed by: //p' "$1"; }
 
+# program LEG: the simulation that the leg runs; nothing for tests.
+program() {
+    case $1 in
+    sim) echo enginesim ;;
+    replicationsim) echo replicationsim ;;
+    esac
+}
+
 # build LEG: builds what the leg needs, in the scratch copy.
 build() {
-    case $1 in
-    sim) swift build --package-path "$scratch" --quiet -c "$configuration" --product enginesim ;;
-    *) swift build --package-path "$scratch" --quiet --build-tests ;;
-    esac >"$scratch/build.log" 2>&1
+    local product
+    product=$(program "$1")
+    if [[ $product ]]; then
+        swift build --package-path "$scratch" --quiet -c "$configuration" --product "$product"
+    else
+        swift build --package-path "$scratch" --quiet --build-tests
+    fi >"$scratch/build.log" 2>&1
 }
 
 # run LEG: succeeds when the leg finds fault; `how` says what was found, `count` after how many seeds.
 run() {
-    local seed status
+    local product seed status=0
     count=0
-    if [[ $1 == sim ]]; then
+    product=$(program "$1")
+    if [[ $product ]]; then
         for ((seed = 0; seed < ${SEEDS_MAX:-$seeds}; seed++)); do
-            status=0
-            timeout 60 "$scratch/.build/$configuration/enginesim" --seeds "$seed..<$((seed + 1))" \
-                --operations "$operations" >"$scratch/run.log" 2>&1 || status=$?
+            timeout 60 "$scratch/.build/$configuration/$product" --seeds "$seed..<$((seed + 1))" \
+                >"$scratch/run.log" 2>&1 || status=$?
             ((status)) || continue
             count=$((seed + 1))
-            how=$(sed -n 's/^FAILED: seed [0-9]*, //p' "$scratch/run.log" | head -n 1)
+            how=$(sed -n 's/^FAILED: \(seed [0-9]*, \)*//p' "$scratch/run.log" | head -n 1)
             [[ $how ]] || how="exit status $status"
             return 0
         done
-        how="$seeds seeds passed"
+        how="$seed seeds passed"
         return 1
     fi
-    status=0
     (cd "$scratch" && timeout 180 swift test --skip-build --disable-xctest \
         --filter "\.${1#test }/" >run.log 2>&1) || status=$?
     how="the tests passed"
@@ -90,24 +99,24 @@ run() {
 mapfile -t patches < <(printf '%s\n' Tests/Mutants/*.patch)
 for patch in "${patches[@]}"; do
     git apply --check "$patch" || fail "$patch does not apply"
-    [[ $(leg "$patch") =~ ^(sim|test\ [A-Za-z]+)$ ]] || fail "$patch does not say what kills it"
+    [[ $(leg "$patch") =~ ^(sim|replicationsim|test\ [A-Za-z]+)$ ]] ||
+        fail "$patch does not say what kills it"
     grep -q '^Broken: ' "$patch" || fail "$patch does not say what it breaks"
 done
 echo "${#patches[@]} mutants apply"
 
 if ((check)); then
-    mapfile -t simulated < <(grep -l '^Killed by: sim' "${patches[@]}")
-    mapfile -t tested < <(grep -L '^Killed by: sim' "${patches[@]}")
-    turn=$(git rev-list --count HEAD)
-    groups=$(((${#simulated[@]} + 2) / 3))
-    turns=$((groups + (${#tested[@]} + 2) / 3))
-    turn=$((turn % turns))
-    if ((turn < groups)); then
-        patches=("${simulated[@]:turn*3:3}")
-    else
-        patches=("${tested[@]:(turn - groups)*3:3}")
-    fi
-    echo "turn $turn of $turns: $(basename -a -s .patch "${patches[@]}" | xargs)"
+    # Three at a time, of one means.
+    turns=()
+    for kind in sim replicationsim test; do
+        mapfile -t found < <(grep -l "^Killed by: $kind" "${patches[@]}")
+        for ((index = 0; index < ${#found[@]}; index += 3)); do
+            turns+=("${found[*]:index:3}")
+        done
+    done
+    turn=$(($(git rev-list --count HEAD) % ${#turns[@]}))
+    read -ra patches <<<"${turns[turn]}"
+    echo "turn $turn of ${#turns[@]}: $(basename -a -s .patch "${patches[@]}" | xargs)"
 elif (($#)); then
     patches=()
     for name in "$@"; do
@@ -119,7 +128,7 @@ fi
 
 copy
 # What fails without a mutant would kill every one.
-for kind in sim test; do
+for kind in sim replicationsim test; do
     mapfile -t filters < <(for patch in "${patches[@]}"; do leg "$patch"; done |
         grep "^$kind" | sort -u)
     ((${#filters[@]})) || continue
@@ -129,7 +138,7 @@ for kind in sim test; do
     fi
     for filter in "${filters[@]}"; do
         if SEEDS_MAX=10 run "$filter"; then
-            grep 'recorded an issue' "$scratch/run.log" | head -n 5
+            tail -n 5 "$scratch/run.log"
             fail "without any mutant, '$filter' fails: $how"
         fi
     done
@@ -169,5 +178,5 @@ done
 
 median=$(printf '%s\n' "${counts[@]:-0}" | sort -n | awk '{ a[NR] = $1 }
     END { print NR % 2 ? a[(NR + 1) / 2] : (a[NR / 2] + a[NR / 2 + 1]) / 2 }')
-echo "mutants: $killed killed, ${#survivors[@]} survived; simulation: ${#counts[@]}, median $median seeds"
+echo "mutants: $killed killed, ${#survivors[@]} survived; simulated: ${#counts[@]}, median $median seeds"
 ((${#survivors[@]} == 0)) || fail "not killed: ${survivors[*]}"
