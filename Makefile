@@ -8,6 +8,9 @@ KILL_ROUNDS ?= 50
 FEED_WRITES ?= 10000000
 FEED_KILLS ?= 100
 FEED_DIR ?= /var/tmp/engine-feed
+CUTS ?= 200
+FUZZ_SECONDS ?= 20
+MUTANTS ?=
 DEMO_FLAGS ?=
 STRICT ?=
 
@@ -19,8 +22,8 @@ strict_flags := $(if $(STRICT),-Xswiftc -warnings-as-errors \
 build := swift build --quiet $(strict_flags)
 
 .DEFAULT_GOAL := help
-.PHONY: help bench test check demo sim replication-sim kill feed tsan lint format docs-check \
-	client-check release install clean setup
+.PHONY: help bench test check demo sim replication-sim kill power-cut fuzz mutants mutants-check \
+	feed tsan lint format docs-check client-check release install clean setup
 # SwiftPM runs on all cores by itself, and locks its scratch folder.
 .NOTPARALLEL:
 
@@ -50,9 +53,27 @@ replication-sim: setup ## simulates leader and followers from REPLICATION_SEEDS
 	@$(build) -c release --product replicationsim
 	@$(release)/replicationsim --seeds '$(REPLICATION_SEEDS)' --seconds $(SIM_SECONDS)
 
-kill: setup ## kills an importing enginectl KILL_ROUNDS times on one store
+kill: setup ## kills an importing enginectl, and busy writers, KILL_ROUNDS times each
 	@$(build) -c release --product enginectl
+	@$(build) -c release --product enginesim
 	@Scripts/kill-test.sh $(KILL_ROUNDS)
+	@Scripts/power-cut.sh --kill $(KILL_ROUNDS)
+
+power-cut: setup ## shuts an ext4 image down CUTS times beside writers; needs root
+	@$(build) -c release --product enginesim
+	@Scripts/power-cut.sh $(CUTS)
+
+# The last -sanitize counts, and SwiftPM's own puts libFuzzer's main function in.
+fuzz: setup ## fuzzes each decoder for FUZZ_SECONDS
+	@FUZZ=1 swift build --quiet -c release --product enginefuzz --scratch-path .build-fuzz \
+		--sanitize fuzzer -Xswiftc -sanitize=fuzzer,address -Xswiftc -enable-testing
+	@Scripts/fuzz.sh $(FUZZ_SECONDS)
+
+mutants: setup ## breaks the engine on purpose, and sees that it is noticed; MUTANTS names some
+	@Scripts/mutants.sh $(MUTANTS)
+
+mutants-check: setup ## applies every mutant, and runs three of them
+	@Scripts/mutants.sh --check
 
 feed: setup ## FEED_WRITES to eight consumers, then FEED_KILLS of a process that consumes
 	@$(build) -c release --product enginesim

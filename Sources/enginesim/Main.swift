@@ -9,6 +9,7 @@ import StorageEngineTestSupport
 @main
 struct Main {
     static func main() {
+        if CrashCommand.run(CommandLine.arguments) { return }
         if DamageRun.run(CommandLine.arguments) { return }
         let arguments = Arguments(CommandLine.arguments)
         if let count = arguments.scale { return scale(count, arguments.directory) }

@@ -64,8 +64,8 @@ struct FeedRun {
             try FeedHistory.fill(number, &batch)
             let ack: AckPoint = number % 20_000 == 0 ? .disk : .wal
             let receipt = try engine.write(batch, ack: ack)
-            guard receipt.sequence == number else {
-                throw SimulationFailure("write \(number) got sequence \(receipt.sequence)")
+            guard receipt.position.sequence == number else {
+                throw SimulationFailure("write \(number) got sequence \(receipt.position.sequence)")
             }
             while number % 1024 == 0, number - min(number, readers.slowest) > Self.aheadMax {
                 usleep(1000)
