@@ -3,12 +3,12 @@ package struct SimulatedHistory: Sendable {
     private var disk: SimulatedDisk
     private let operations: [SimulatedOperation]
     private let start: Int
-    private let capacity: UInt64
+    private let space: SimulatedSpace
 
-    init(from disk: SimulatedDisk, _ operations: [SimulatedOperation], capacity: UInt64) {
+    init(from disk: SimulatedDisk, _ operations: [SimulatedOperation], _ space: SimulatedSpace) {
         self.disk = disk
         self.operations = operations
-        self.capacity = capacity
+        self.space = space
         start = disk.position
     }
 
@@ -38,7 +38,7 @@ package struct SimulatedHistory: Sendable {
         _ policy: CrashPolicy,
         using generator: inout some RandomNumberGenerator
     ) -> SimulatedFileSystem {
-        SimulatedFileSystem(disk.crashed(policy, using: &generator), capacity: capacity)
+        SimulatedFileSystem(disk.crashed(policy, using: &generator), space)
     }
 
     /// The same, for a policy without chance.
@@ -65,6 +65,36 @@ package struct SimulatedHistory: Sendable {
     /// The sorted names in a directory; `nil` when there is none.
     package func names(inDirectory path: String, _ view: SimulatedView) -> [String]? {
         disk.names(inDirectory: path, view)
+    }
+}
+
+// For those who follow single files: by number rather than by path, and only what changed.
+extension SimulatedHistory {
+    /// The number of what a path names.
+    package func node(_ path: String, _ view: SimulatedView) -> Int? { disk.node(path, view) }
+
+    /// The position where a file or directory changed last.
+    package func stamp(ofNode node: Int, _ view: SimulatedView) -> Int {
+        let stamps = disk.files[node]?.stamps ?? disk.directories[node]?.stamps
+        return (view == .durable ? stamps?.durable : stamps?.cached) ?? 0
+    }
+
+    /// The names in a directory, with the numbers of what they name.
+    package func entries(ofNode node: Int, _ view: SimulatedView) -> [String: Int] {
+        disk.directories[node]?.entries(view) ?? [:]
+    }
+
+    package func size(ofNode node: Int, _ view: SimulatedView) -> UInt64 {
+        disk.files[node].map { $0.bytes(view).size } ?? 0
+    }
+
+    /// The bytes of a range, as far as the file goes.
+    package func bytes(
+        ofNode node: Int,
+        _ view: SimulatedView,
+        in range: Range<UInt64>
+    ) -> [UInt8] {
+        disk.files[node]?.bytes(view).read(range) ?? []
     }
 }
 

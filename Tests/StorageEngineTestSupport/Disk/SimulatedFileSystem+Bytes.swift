@@ -17,6 +17,7 @@ extension SimulatedFileSystem {
                 let written = [UInt8](bytes[..<count])
                 state.perform(.write(node: open.node, offset: offset, bytes: written))
             }
+            state.hash.add(count)
             try state.finish(.write, fault)
             return count
         }
@@ -36,6 +37,7 @@ extension SimulatedFileSystem {
             let count = min(bytes.count, fault?.bytesDone ?? .max)
             let part = UnsafeMutableRawBufferPointer(rebasing: bytes[..<count])
             let done = contents.read(into: part, at: offset)
+            state.hash.add(done)
             try state.finish(.read, fault)
             return done
         }
@@ -49,8 +51,12 @@ extension SimulatedFileSystem {
             do throws(IOFailure) {
                 fault = try state.begin(.dataSync, open.name)
             } catch {
-                if error.errno != EINTR { state.perform(.failedSync(node: open.node)) }
+                if error.errno != EINTR { state.failSync(open.node) }
                 throw error
+            }
+            if state.space.allocatesLate, state.isOverfull {
+                state.failSync(open.node)
+                throw IOFailure("dataSync", state.space.errno)
             }
             state.perform(.sync(node: open.node))
             try state.finish(.dataSync, fault)
@@ -105,6 +111,10 @@ extension SimulatedFileSystem {
 }
 
 extension SimulatedState {
+    fileprivate mutating func failSync(_ node: Int) {
+        perform(.failedSync(node: node, reverts: failedSyncReverts))
+    }
+
     /// The size of a file that may be changed.
     fileprivate func writableSize(
         _ file: OpenFile,
@@ -124,10 +134,10 @@ extension SimulatedState {
         _ size: UInt64
     ) throws(IOFailure) -> Int {
         let end = offset + UInt64(count)
-        guard end > size, count > 0 else { return count }
+        guard end > size, count > 0, !space.allocatesLate else { return count }
         let limit = size.addingReportingOverflow(freeSpace)
         if limit.overflow || end <= limit.partialValue { return count }
-        guard limit.partialValue > offset else { throw IOFailure("write", ENOSPC) }
+        guard limit.partialValue > offset else { throw IOFailure("write", space.errno) }
         return Int(limit.partialValue - offset)
     }
 
@@ -137,6 +147,6 @@ extension SimulatedState {
         _ call: SimulatedCall
     ) throws(IOFailure) {
         guard newSize > size, newSize - size > freeSpace else { return }
-        throw IOFailure(call.rawValue, ENOSPC)
+        throw IOFailure(call.rawValue, space.errno)
     }
 }

@@ -9,8 +9,8 @@
 //     profile it also makes the creation of the name durable, with what came before in that
 //     directory.
 // (2) Syncing a directory makes its entries durable, not what they name.
-// (3) A failed sync of a file drops its pending changes: programs go on seeing the bytes, but no
-//     later sync writes them (ext4, XFS).
+// (3) A failed sync of a file drops its pending changes: no later sync writes them. Programs go on
+//     seeing the bytes (ext4, XFS), or see the old ones again (Btrfs).
 
 /// Which promises a simulated disk keeps beyond POSIX.
 package enum SimulatedProfile: Sendable, CaseIterable {
@@ -40,7 +40,7 @@ package enum SimulatedOperation: Sendable, Hashable {
     case unlink(directory: Int, name: String)
     case removeDirectory(parent: Int, name: String)
     case sync(node: Int)
-    case failedSync(node: Int)
+    case failedSync(node: Int, reverts: Bool)
     case syncDirectory(node: Int)
 }
 
@@ -79,17 +79,19 @@ struct SimulatedDisk: Sendable {
         case .allocate(let node, let size):
             files[node]?.change(.extend(size), index)
         case .rename(let directory, let source, let target):
-            directories[directory]?.change(.rename(source, target), index)
+            guard let node = directories[directory]?.cached[source] else { return }
+            directories[directory]?.change(.rename(source, target, node), index)
         case .link(let node, let directory, let name):
             directories[directory]?.change(.add(name, node), index)
         case .unlink(let directory, let name), .removeDirectory(let directory, let name):
-            directories[directory]?.change(.remove(name), index)
+            guard let node = directories[directory]?.cached[name] else { return }
+            directories[directory]?.change(.remove(name, node), index)
         case .sync(let node):
-            files[node]?.sync()
+            files[node]?.sync(index)
             guard profile == .ext4, let file = files[node] else { return }
             persistEntries(of: file.parent, through: file.creation)
-        case .failedSync(let node):
-            files[node]?.failSync()
+        case .failedSync(let node, let reverts):
+            files[node]?.failSync(reverts: reverts, index)
         case .syncDirectory(let node):
             persistEntries(of: node, through: index)
         }
@@ -106,6 +108,7 @@ struct SimulatedDisk: Sendable {
         }
         let before = directories[directory]?.allNodes ?? []
         directories[directory]?.sync(through: index)
+        directories[directory]?.stamps.durable = position
         let gone = before.subtracting(directories[directory]?.allNodes ?? [])
         guard !gone.isEmpty else { return }
         // A file may have another name elsewhere.
@@ -135,13 +138,13 @@ struct SimulatedDisk: Sendable {
         in range: Range<UInt64>?
     ) -> [UInt8]? {
         guard let file = node(path, view).flatMap({ files[$0] }) else { return nil }
-        let bytes = view == .durable ? file.durable : file.cached
+        let bytes = file.bytes(view)
         return bytes.read(range ?? 0..<bytes.size)
     }
 
     func size(ofFile path: String, _ view: SimulatedView) -> UInt64? {
         guard let file = node(path, view).flatMap({ files[$0] }) else { return nil }
-        return view == .durable ? file.durable.size : file.cached.size
+        return file.bytes(view).size
     }
 
     func names(inDirectory path: String, _ view: SimulatedView) -> [String]? {
@@ -154,6 +157,12 @@ struct SimulatedDisk: Sendable {
         let inDirectories = directories.values.flatMap { $0.pending.map(\.index) }
         return (inFiles + inDirectories).sorted()
     }
+}
+
+/// The positions of the trace where the two sides of a file or directory changed last.
+struct SimulatedStamps: Sendable {
+    var durable = 0
+    var cached = 0
 }
 
 struct SimulatedFile: Sendable {
@@ -169,6 +178,7 @@ struct SimulatedFile: Sendable {
     var durable = SimulatedBytes()
     var cached = SimulatedBytes()
     var pending: [(index: Int, change: Change)] = []
+    var stamps = SimulatedStamps()
     /// Whether a failed sync has made `durable` and `pending` less than `cached`.
     private var hasLostChanges = false
 
@@ -177,12 +187,19 @@ struct SimulatedFile: Sendable {
         self.creation = creation
     }
 
+    func bytes(_ view: SimulatedView) -> SimulatedBytes {
+        view == .durable ? durable : cached
+    }
+
     mutating func change(_ change: Change, _ index: Int) {
         cached.apply(change)
         pending.append((index, change))
+        stamps.cached = index + 1
     }
 
-    mutating func sync() {
+    mutating func sync(_ index: Int) {
+        guard !pending.isEmpty else { return }
+        stamps.durable = index + 1
         if hasLostChanges {
             for (_, change) in pending { durable.apply(change) }
         } else {
@@ -196,8 +213,10 @@ struct SimulatedFile: Sendable {
         pending = []
     }
 
-    mutating func failSync() {
-        hasLostChanges = hasLostChanges || !pending.isEmpty
+    mutating func failSync(reverts: Bool, _ index: Int) {
+        if reverts { stamps.cached = index + 1 }
+        hasLostChanges = !reverts && (hasLostChanges || !pending.isEmpty)
+        if reverts { cached = durable }
         pending = []
     }
 }
@@ -216,14 +235,15 @@ extension SimulatedBytes {
 struct SimulatedEntries: Sendable {
     enum Change: Sendable {
         case add(String, Int)
-        case rename(String, String)
-        case remove(String)
+        case rename(String, String, Int)
+        case remove(String, Int)
     }
 
     let parent: Int
     var durable: [String: Int] = [:]
     var cached: [String: Int] = [:]
     var pending: [(index: Int, change: Change)] = []
+    var stamps = SimulatedStamps()
 
     init(parent: Int) { self.parent = parent }
 
@@ -232,35 +252,46 @@ struct SimulatedEntries: Sendable {
     mutating func change(_ change: Change, _ index: Int) {
         Self.apply(change, to: &cached)
         pending.append((index, change))
+        stamps.cached = index + 1
     }
 
     mutating func sync(through index: Int) {
-        durable = keeping { $0 <= index }
+        durable = keeping(first: pending.count { $0.index <= index })
         pending.removeAll { $0.index <= index }
     }
 
-    /// The durable entries after the pending changes up to the first that is not kept.
-    func keeping(_ isKept: (Int) -> Bool) -> [String: Int] {
+    /// The durable entries after the first pending changes.
+    func keeping(first count: Int) -> [String: Int] {
+        keeping(pending.indices.prefix(count))
+    }
+
+    /// The durable entries after some of the pending changes, those at the given places.
+    func keeping(_ places: some Sequence<Int>) -> [String: Int] {
         var entries = durable
-        for (index, change) in pending {
-            guard isKept(index) else { break }
-            Self.apply(change, to: &entries)
-        }
+        for place in places { Self.apply(pending[place].change, to: &entries) }
         return entries
     }
 
     /// Every node that is named, or would be after some of the pending changes.
     var allNodes: Set<Int> {
         var nodes = Set(durable.values).union(cached.values)
-        for case (_, .add(_, let node)) in pending { nodes.insert(node) }
+        for (_, change) in pending {
+            switch change {
+            case .add(_, let node), .rename(_, _, let node): nodes.insert(node)
+            case .remove: break
+            }
+        }
         return nodes
     }
 
+    /// A change may come without those before it: it is of the file that it was made for.
     private static func apply(_ change: Change, to entries: inout [String: Int]) {
         switch change {
         case .add(let name, let node): entries[name] = node
-        case .rename(let source, let target): entries[target] = entries.removeValue(forKey: source)
-        case .remove(let name): entries[name] = nil
+        case .rename(let source, let target, let node):
+            if entries[source] == node { entries[source] = nil }
+            entries[target] = node
+        case .remove(let name, let node): if entries[name] == node { entries[name] = nil }
         }
     }
 }

@@ -1,6 +1,19 @@
 internal import Glibc
 internal import StorageEngine
 
+/// How much a simulated disk takes, and how it says that it is full.
+package struct SimulatedSpace: Sendable {
+    /// The sum of the sizes that files can reach, in bytes.
+    package var capacity = UInt64.max
+    /// What a full disk answers: ENOSPC, or EDQUOT where a quota is the limit.
+    package var errno = ENOSPC
+    /// Whether blocks are given out when they are written back: a write goes well, and the sync
+    /// fails (delayed allocation). Otherwise a write is cut short, and the next one fails.
+    package var allocatesLate = false
+
+    package init(capacity: UInt64 = .max) { self.capacity = capacity }
+}
+
 /// Everything that the lock of a simulated file system protects.
 struct SimulatedState {
     struct OpenFile {
@@ -17,8 +30,13 @@ struct SimulatedState {
     private(set) var base: SimulatedDisk
     private(set) var operations: [SimulatedOperation] = []
     var faults = SimulatedFaults()
-    var capacity: UInt64
+    var space: SimulatedSpace
     var isReadOnly = false
+    var failedSyncReverts = false
+    /// For faults that pass.
+    var clock: SimulatedClock?
+    /// Over every operation and the outcome of every call.
+    var hash = TraceHash()
     /// Open files by the number of their handle. Numbers are not used again.
     private(set) var handles: [Int32: OpenFile] = [:]
     /// Who has a lock, by node and number of the handle, and whether it is exclusive.
@@ -26,10 +44,10 @@ struct SimulatedState {
     private var nextHandle: Int32 = 3
     private var nextNode: Int
 
-    init(_ disk: SimulatedDisk, capacity: UInt64) {
+    init(_ disk: SimulatedDisk, _ space: SimulatedSpace) {
         self.disk = disk
         base = disk
-        self.capacity = capacity
+        self.space = space
         nextNode = 1 + max(disk.files.keys.max() ?? 0, disk.directories.keys.max() ?? 0)
     }
 
@@ -42,6 +60,7 @@ struct SimulatedState {
     mutating func perform(_ operation: SimulatedOperation) {
         disk.apply(operation)
         operations.append(operation)
+        hash.add(operation)
         if !disk.orphans.isEmpty { forgetClosedOrphans() }
     }
 
@@ -79,16 +98,20 @@ struct SimulatedState {
     /// The fault that hits a call; throws when the call is not to do anything.
     mutating func begin(_ call: SimulatedCall, _ name: String) throws(IOFailure) -> SimulatedFault?
     {
-        let fault = faults.hit(call, name)
+        hash.add(call, name)
+        let fault = faults.hit(call, name, now: clock?.monotonicNanoseconds ?? 0)
         if let fault, let errno = fault.errno, !fault.takesEffect, fault.bytesDone ?? 0 == 0 {
+            hash.add(Int(errno))
             throw IOFailure(call.rawValue, errno)
         }
         return fault
     }
 
     /// Throws when a call that did its work is to report an error.
-    func finish(_ call: SimulatedCall, _ fault: SimulatedFault?) throws(IOFailure) {
-        if let errno = fault?.errno { throw IOFailure(call.rawValue, errno) }
+    mutating func finish(_ call: SimulatedCall, _ fault: SimulatedFault?) throws(IOFailure) {
+        guard let errno = fault?.errno else { return }
+        hash.add(Int(errno))
+        throw IOFailure(call.rawValue, errno)
     }
 
     func checkWritable(_ call: SimulatedCall) throws(IOFailure) {
@@ -103,10 +126,13 @@ struct SimulatedState {
     }
 
     var freeSpace: UInt64 {
-        guard capacity < .max else { return .max }
+        guard space.capacity < .max else { return .max }
         let used = usedSpace
-        return used < capacity ? capacity - used : 0
+        return used < space.capacity ? space.capacity - used : 0
     }
+
+    /// Whether more was written than there is room for.
+    var isOverfull: Bool { space.capacity < .max && usedSpace > space.capacity }
 
     private mutating func forgetClosedOrphans() {
         let open = Set(handles.values.map(\.node))
