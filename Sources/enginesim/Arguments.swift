@@ -15,7 +15,8 @@ struct Arguments {
     static let usage = """
         usage: enginesim [--seeds A..<B] [--seconds S] [--operations N] [--samples N|all]
                          [--threads N] [--repeat-every N] [--json FILE] [--trace yes] [--hash yes]
-               enginesim --errors STRIDE [--seeds A..<B] [--operations N] [--threads N] [--json FILE]
+               enginesim --errors STRIDE [--seeds A..<B] [--operations N] [--threads N]
+                         [--json FILE]
                enginesim --scale N --directory DIR
                enginesim --feed N --directory DIR
                enginesim --feed-kill N --directory DIR

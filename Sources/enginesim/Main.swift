@@ -72,7 +72,8 @@ struct Main {
         let last = arguments.seeds.lowerBound + UInt64(done.count)
         report.add(
             tally,
-            "seeds \(arguments.seeds.lowerBound)..<\(last), \(arguments.plan.operations) operations, "
+            "seeds \(arguments.seeds.lowerBound)..<\(last), "
+                + "\(arguments.plan.operations) operations, "
                 + "\(arguments.plan.samples.map { "\($0)" } ?? "all") samples"
         )
         try report.finish(done, replay: replay(done.failure?.item, arguments))

@@ -199,8 +199,7 @@ public final class Engine: Sendable {
         obsoleteLog: UInt64
     ) throws(EngineError) -> VerificationReport {
         let log = LogVerification(directory: directory, historyID: historyID)
-        let first = pipeline?.catalog.files.first?.number ?? obsoleteLog + 1
-        var report = try log.run(liveEnd: pipeline?.appendedEnd, behind: first - 1)
+        var report = try log.run(liveEnd: pipeline?.appendedEnd, behind: obsoleteLog)
         for segment in version.segments {
             let info = try segment.verify()
             report.segments += 1

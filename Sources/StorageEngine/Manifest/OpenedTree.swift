@@ -5,8 +5,8 @@ struct OpenedTree {
     /// Above the number of every segment file that there is or was.
     let nextSegmentNumber: UInt64
     /// Segments that nothing needs. They are garbage once this opening has made an edit durable: of
-    /// the one that the manifest ends with, and of STORE, nobody knows more than that the kernel has
-    /// them. Until then the disk may hold an older version, which needs what the newer one has
+    /// the one that the manifest ends with, and of STORE, nobody knows more than that the kernel
+    /// has them. Until then the disk may hold an older version, which needs what the newer one has
     /// replaced.
     let leftovers: [FileName]
 

@@ -161,7 +161,7 @@ package struct StoreRepair {
     ///   or repaired.
     package func apply() throws(EngineError) {
         guard !survey.defects.isEmpty else { return }
-        
+        for stretch in quarantined { try quarantine(stretch) }
         let numbers = SegmentNumbers(next: survey.nextSegmentNumber)
         let made = try makeSegments(numbers)
         let state = try newState(made, numbers)

@@ -3,8 +3,8 @@ import Testing
 
 @testable import StorageEngine
 
-/// A killed process leaves records in the page cache that no disk has: the next open reads them, and
-/// a power cut then must not take back what it showed.
+/// A killed process leaves records in the page cache that no disk has: the next open reads them,
+/// and a power cut then must not take back what it showed.
 @Suite struct UnprovenTailTests {
     private let fileSystem: SimulatedFileSystem
 
