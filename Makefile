@@ -5,7 +5,14 @@ SIM_SEEDS ?= 0..<300
 SIM_SECONDS ?= 240
 CRASH_JSON ?= .build/crash.json
 CRASH_STRIDE ?= 17
+REPLICATION_SEEDS ?= 0..<1000
 KILL_ROUNDS ?= 50
+FEED_WRITES ?= 10000000
+FEED_KILLS ?= 100
+FEED_DIR ?= /var/tmp/engine-feed
+CUTS ?= 200
+FUZZ_SECONDS ?= 20
+MUTANTS ?=
 DEMO_FLAGS ?=
 STRICT ?=
 
@@ -17,8 +24,8 @@ strict_flags := $(if $(STRICT),-Xswiftc -warnings-as-errors \
 build := swift build --quiet $(strict_flags)
 
 .DEFAULT_GOAL := help
-.PHONY: help bench test check demo sim crash kill tsan lint format docs-check client-check \
-	release install clean setup
+.PHONY: help bench test check demo sim crash replication-sim kill power-cut fuzz mutants \
+	mutants-check feed tsan lint format docs-check client-check release install clean setup
 # SwiftPM runs on all cores by itself, and locks its scratch folder.
 .NOTPARALLEL:
 
@@ -52,17 +59,48 @@ crash: setup ## the same, every position of 5 seeds, every 17th call failing; ad
 	@$(release)/enginesim --seeds '0..<12' --operations 60 --errors $(CRASH_STRIDE) \
 		--json '$(CRASH_JSON)'
 
-kill: setup ## kills an importing enginectl KILL_ROUNDS times on one store
+replication-sim: setup ## simulates leader and followers from REPLICATION_SEEDS
+	@$(build) -c release --product replicationsim
+	@$(release)/replicationsim --seeds '$(REPLICATION_SEEDS)' --seconds $(SIM_SECONDS)
+
+kill: setup ## kills an importing enginectl, and busy writers, KILL_ROUNDS times each
 	@$(build) -c release --product enginectl
+	@$(build) -c release --product enginesim
 	@Scripts/kill-test.sh $(KILL_ROUNDS)
+	@Scripts/power-cut.sh --kill $(KILL_ROUNDS)
 
-# Sweeps run on one thread, where the sanitizer has nothing to see, and take most of the time.
-tsan_skip = everyCallMayFail|everyFlippedByte|everyTruncation|RotationCrashTests|SimulationTests
+power-cut: setup ## shuts an ext4 image down CUTS times beside writers; needs root
+	@$(build) -c release --product enginesim
+	@Scripts/power-cut.sh $(CUTS)
 
-tsan: setup ## runs the tests under the thread sanitizer, but for the sweeps
+# The last -sanitize counts, and SwiftPM's own puts libFuzzer's main function in.
+fuzz: setup ## fuzzes each decoder for FUZZ_SECONDS
+	@FUZZ=1 swift build --quiet -c release --product enginefuzz --scratch-path .build-fuzz \
+		--sanitize fuzzer -Xswiftc -sanitize=fuzzer,address -Xswiftc -enable-testing
+	@Scripts/fuzz.sh $(FUZZ_SECONDS)
+
+mutants: setup ## breaks the engine on purpose, and sees that it is noticed; MUTANTS names some
+	@Scripts/mutants.sh $(MUTANTS)
+
+mutants-check: setup ## applies every mutant, and runs three of them
+	@Scripts/mutants.sh --check
+
+feed: setup ## FEED_WRITES to eight consumers, then FEED_KILLS of a process that consumes
+	@$(build) -c release --product enginesim
+	@rm -rf '$(FEED_DIR)' && mkdir -p '$(FEED_DIR)'
+	@$(release)/enginesim --feed $(FEED_WRITES) --directory '$(FEED_DIR)/store'
+	@$(release)/enginesim --feed-kill $(FEED_KILLS) --directory '$(FEED_DIR)/killed'
+	@rm -rf '$(FEED_DIR)'
+
+# The suites in which threads meet; the others would run for an hour and show the sanitizer nothing.
+# What is skipped counts compactions, which come when they come at a tenth of the speed.
+tsan_suites = (Feed|Slot|Follower|Delta|Tree|Engine|LowSpace|RunningBackup|MemoryIndexConcurrency
+tsan_suites := $(tsan_suites)|ReadGate|ReadState|BlockCache|DirectoryLock|IndexedBatch)Tests/
+
+tsan: setup ## runs the tests in which threads meet under the thread sanitizer
 	@swift build --quiet --build-tests --sanitize=thread --scratch-path .build-tsan
 	@swift test --skip-build --disable-xctest --sanitize=thread --scratch-path .build-tsan \
-		--skip '$(tsan_skip)'
+		--filter 'StorageEngineTests\.$(tsan_suites)' --skip compactingAgainGivesBack
 
 lint: ## checks the format of every Swift file
 	@swift format lint --strict --parallel --recursive $(swift_files)

@@ -26,13 +26,15 @@ let package = Package(
     products: [
         .library(name: "StorageEngine", targets: ["StorageEngine"]),
         .library(name: "StorageEngineFoundation", targets: ["StorageEngineFoundation"]),
+        .library(name: "Replication", targets: ["Replication"]),
         .executable(name: "enginectl", targets: ["enginectl"]),
         .executable(name: "enginedump", targets: ["enginedump"]),
         .executable(name: "enginebench", targets: ["enginebench"]),
     ],
     traits: [
         .trait(name: "Tools", description: "The command-line tools and what they depend on."),
-        .default(enabledTraits: ["Tools"]),
+        .trait(name: "Replication", description: "What replication over the network depends on."),
+        .default(enabledTraits: ["Tools", "Replication"]),
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
@@ -60,6 +62,11 @@ let package = Package(
         ),
         .target(
             name: "StorageEngineFoundation",
+            dependencies: ["StorageEngine"],
+            swiftSettings: clientSettings
+        ),
+        .target(
+            name: "Replication",
             dependencies: ["StorageEngine"],
             swiftSettings: clientSettings
         ),
@@ -112,6 +119,22 @@ let package = Package(
             dependencies: ["StorageEngine", "StorageEngineTestSupport"],
             swiftSettings: engineSettings
         ),
+        .target(
+            name: "ReplicationTestSupport",
+            dependencies: ["StorageEngine", "StorageEngineTestSupport", "Replication"],
+            path: "Tests/ReplicationTestSupport",
+            swiftSettings: clientSettings
+        ),
+        .executableTarget(
+            name: "replicationsim",
+            dependencies: ["StorageEngine", "Replication", "ReplicationTestSupport"],
+            swiftSettings: clientSettings
+        ),
+        .testTarget(
+            name: "ReplicationTests",
+            dependencies: ["StorageEngine", "Replication", "ReplicationTestSupport"],
+            swiftSettings: clientSettings
+        ),
         .testTarget(
             name: "StorageEngineTests",
             dependencies: ["StorageEngine", "StorageEngineTestSupport", "StorageEngineFoundation"],
@@ -130,3 +153,18 @@ let package = Package(
     ],
     swiftLanguageModes: [.v6]
 )
+
+// The fuzzers need libFuzzer, and what tests see of the engine: only `make fuzz` asks for them.
+if Context.environment["FUZZ"] != nil {
+    package.targets.append(
+        .executableTarget(
+            name: "enginefuzz",
+            dependencies: [
+                "StorageEngine", "StorageEngineTestSupport", "ToolSupport",
+                .product(name: "Logging", package: "swift-log"),
+            ],
+            path: "Tests/Fuzz",
+            swiftSettings: engineSettings
+        )
+    )
+}

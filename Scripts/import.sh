@@ -34,6 +34,9 @@ check_prefix() {
         fail "the store's $3 records are not the first $3 of the input"
 }
 
+# Further flags of the import; set by the script.
+import_flags=()
+
 # import_records DB FILE SKIP [KILL_AT DELAY]: imports a file at .wal, one put a frame.
 #
 # With KILL_AT, sends SIGKILL: DELAY seconds after KILL_AT records of this run are acked; where
@@ -48,7 +51,7 @@ import_records() {
     start=$(now)
     exec {acks}< <(
         exec "$enginectl" --db "$db" import "$file" --ack wal --format json --skip "$skip" \
-            2>"$errors"
+            ${import_flags[@]+"${import_flags[@]}"} 2>"$errors"
     )
     pid=$!
     acked=0

@@ -19,6 +19,8 @@ int csystem_lock(int fd, int exclusive) {
     return flock(fd, (exclusive ? LOCK_EX : LOCK_SH) | LOCK_NB) == 0 ? 0 : errno;
 }
 
+void csystem_unlock(int fd) { (void)flock(fd, LOCK_UN); }
+
 int csystem_openat(int directory, const char *path, int flags, unsigned mode) {
     int fd = openat(directory, path, flags, mode);
     return fd >= 0 ? fd : -errno;

@@ -61,6 +61,8 @@ struct EngineBench: ParsableCommand {
     var cacheSize: Int?
     @Option(help: "Bytes of an index in memory before it is flushed. Default: the engine's.")
     var writeBufferSize: Int?
+    @Flag(help: "Behind each row that writes, wait for compactions and count what they write.")
+    var settle = false
     @Option(help: "Makes random keys and values repeatable.")
     var seed: UInt64 = 301
     @Flag(help: "Measure a bare write and sync; with fillsync, in turns with it.")
@@ -103,6 +105,7 @@ struct EngineBench: ParsableCommand {
             compressionRatio: compressionRatio,
             cacheSize: cacheSize,
             writeBufferSize: writeBufferSize,
+            settles: settle,
             seed: seed,
             syncProbe: syncProbe || isMatrix
         )

@@ -3,13 +3,13 @@ internal import ToolSupport
 
 /// One run of the tool: its rows, one behind the other.
 struct Session {
-    private let settings: Settings
+    let settings: Settings
     private let format: OutputFormat
     private let values: ValueSource
     private let surroundings: SettingsList
-    private var database: Database
+    var database: Database
     private var rows: [Figures] = []
-    private var comparisons: [ProbeComparison] = []
+    private var comparisons: [any Comparison] = []
 
     /// The rounds in which durable puts and the sync probe take turns.
     private static let roundCount = 5
@@ -57,6 +57,7 @@ struct Session {
         _ ack: AckPoint?,
         _ crew: Crew
     ) throws {
+        if let ack, benchmark == .feedTail { return try runFeedTail(ack, crew) }
         var engine = try openDatabase(for: benchmark)
         // A compaction would leave nothing to measure.
         if settings.warmup > 0, benchmark != .compact {
@@ -70,9 +71,10 @@ struct Session {
             if benchmark.startsEmpty { engine = try openDatabase(for: benchmark) }
         }
         let before = engine.metrics
+        var comparison: ProbeComparison?
         let tally =
             benchmark == .fillsync && settings.syncProbe
-            ? try runInTurns(crew, engine)
+            ? try runInTurns(crew, engine, &comparison)
             : try benchmark.run(crew, limit(of: benchmark, crew), context(engine, ack))
         let log = benchmark.writes ? try use(of: engine, since: before) : nil
         try report(
@@ -85,14 +87,14 @@ struct Session {
                 countsFound: benchmark.reads
             )
         )
-        if let comparison = comparisons.last, benchmark == .fillsync { try report(comparison) }
+        if let comparison { try report(comparison) }
     }
 
     private mutating func openDatabase(for benchmark: Benchmark) throws -> Engine {
         benchmark.startsEmpty ? try database.openEmpty() : try database.openLoaded(values)
     }
 
-    private func context(_ engine: Engine, _ ack: AckPoint?, round: Int = 0) -> JobContext {
+    func context(_ engine: Engine, _ ack: AckPoint?, round: Int = 0) -> JobContext {
         JobContext(
             engine: engine,
             ack: ack ?? .memory,
@@ -102,7 +104,7 @@ struct Session {
         )
     }
 
-    private func limit(of benchmark: Benchmark, _ crew: Crew) -> Limit {
+    func limit(of benchmark: Benchmark, _ crew: Crew) -> Limit {
         let label = "\(benchmark.rawValue) \(crew.label)"
         if let seconds = settings.duration, benchmark != .compact {
             return Limit(
@@ -123,19 +125,23 @@ struct Session {
         switch benchmark {
         case .fillsync: max(1, settings.num / 1000)
         case .compact: 1
+        case .feedCatchup: .max
         default: benchmark.reads ? settings.reads : settings.num
         }
     }
 
-    /// What the log took in; what still waits for it is written first.
-    private func use(of engine: Engine, since before: Engine.Metrics) throws -> Figures.LogUse {
+    /// What log and segments took in; what still waits for the log is written first.
+    func use(of engine: Engine, since before: Engine.Metrics) throws -> Figures.LogUse {
         let syncs = engine.metrics.syncs - before.syncs
         try engine.sync()
+        if settings.settles { try engine.waitForCompactions() }
         let after = engine.metrics
         return Figures.LogUse(
             bytesRaw: after.walBytesRaw - before.walBytesRaw,
             bytesStored: after.walBytesStored - before.walBytesStored,
-            syncs: syncs
+            syncs: syncs,
+            flushedBytes: after.flushedBytes - before.flushedBytes,
+            compactedBytes: after.compactionWrittenBytes - before.compactionWrittenBytes
         )
     }
 
@@ -177,7 +183,11 @@ struct Session {
     }
 
     /// Lets the sync probe and durable puts take turns, so that both see the same disk.
-    private mutating func runInTurns(_ crew: Crew, _ engine: Engine) throws -> Tally {
+    private mutating func runInTurns(
+        _ crew: Crew,
+        _ engine: Engine,
+        _ result: inout ProbeComparison?
+    ) throws -> Tally {
         let probe = try makeProbe()
         let count = max(Self.probeCount, settings.num / 1000 / Self.roundCount)
         let perWorker = (count + crew.count - 1) / crew.count
@@ -198,7 +208,7 @@ struct Session {
             puts.append(written)
         }
         try report(figures(ofProbe: probes))
-        comparisons.append(comparison)
+        result = comparison
         return puts
     }
 
@@ -215,7 +225,7 @@ struct Session {
         }
     }
 
-    private mutating func report(_ figures: Figures) throws {
+    mutating func report(_ figures: Figures) throws {
         rows.append(figures)
         switch format {
         case .json: try ToolOutput.print(figures.json.text)
@@ -223,10 +233,11 @@ struct Session {
         }
     }
 
-    private func report(_ comparison: ProbeComparison) throws {
+    mutating func report(_ comparison: any Comparison) throws {
+        comparisons.append(comparison)
         switch format {
         case .json: try ToolOutput.print(comparison.json.text)
-        case .text: try ToolOutput.print(TextTable.comparison(comparison))
+        case .text: try ToolOutput.print(comparison.text)
         }
     }
 

@@ -29,6 +29,8 @@ struct Settings: Sendable {
     var cacheSize: Int?
     /// In bytes; `nil` leaves it to the engine.
     var writeBufferSize: Int?
+    /// Whether each row that writes waits for the compactions it made necessary.
+    var settles: Bool
     var seed: UInt64
     var syncProbe: Bool
 
@@ -75,6 +77,8 @@ struct Settings: Sendable {
         options.createIfMissing = !usesExistingDatabase
         if let cacheSize { options.cacheSize = cacheSize }
         if let writeBufferSize { options.writeBufferSize = writeBufferSize }
+        // There must be a history to catch up with.
+        if benchmarks.contains(.feedCatchup) { options.retainedLogSize = .max }
         return options
     }
 

@@ -15,9 +15,14 @@ struct EngineCtl: ParsableCommand {
               enginectl --db /var/lib/store export --prefix user: --format json
               enginectl --db /var/lib/store verify
               enginectl --db /var/lib/store compact
+              enginectl --db /var/lib/store backup --to /backups/store --keep 7
+              enginectl restore --from /backups/store --to /var/lib/store
+              enginectl --db /var/lib/store repair
+              enginectl --db /var/lib/store salvage --to /var/lib/new
 
-            Only put and import make a store. get, scan, export, stats and verify change
-            nothing; beside a running engine use enginedump.
+            Only put and import make a store. get, scan, export, stats, verify, slots list,
+            salvage, and repair without --apply change nothing; beside a running engine use
+            enginedump.
 
             Exit status: 0 ok, 1 usage, 2 corruption, 3 gap in the log, 4 input or output,
             5 other (locked among them), 6 key not found.
@@ -25,7 +30,8 @@ struct EngineCtl: ParsableCommand {
         version: toolVersion,
         subcommands: [
             Get.self, Put.self, Delete.self, Scan.self, Export.self, Import.self, Stats.self,
-            Verify.self, Compact.self,
+            Verify.self, Compact.self, Slots.self, CheckpointCommand.self, Backup.self,
+            Restore.self, Repair.self, Salvage.self,
         ]
     )
 
@@ -49,9 +55,13 @@ struct EngineCtl: ParsableCommand {
     }
 
     /// Opens the store for writing.
-    func openForWriting(createIfMissing: Bool) throws -> Engine {
+    func openForWriting(
+        createIfMissing: Bool,
+        _ limits: MemoryLimits? = nil
+    ) throws -> Engine {
         var options = Engine.Options()
         options.createIfMissing = createIfMissing
+        try limits?.apply(to: &options)
         return try open(options, whenLocked: "locked by a running engine")
     }
 
@@ -80,5 +90,26 @@ struct HexOption: ParsableArguments {
             throw ToolError("reading the arguments: with --hex, keys are pairs of digits 0-9, a-f")
         }
         return bytes
+    }
+}
+
+/// How much of what is written lies in memory and in the log before it goes on to segments.
+struct MemoryLimits: ParsableArguments {
+    @Option(help: "Bytes of an index in memory before it is flushed; at least 16384.")
+    var writeBufferSize: Int?
+    @Option(help: "Bytes of a log file before the next one begins; at least 16384.")
+    var logFileSize: UInt64?
+
+    func apply(to options: inout Engine.Options) throws {
+        let least = 16_384
+        guard writeBufferSize ?? least >= least, logFileSize ?? UInt64(least) >= UInt64(least)
+        else {
+            throw ToolError(
+                "reading the arguments: --write-buffer-size and --log-file-size are at least "
+                    + "\(least)"
+            )
+        }
+        if let writeBufferSize { options.writeBufferSize = writeBufferSize }
+        if let logFileSize { options.logFileSize = logFileSize }
     }
 }

@@ -15,8 +15,11 @@ struct Arguments {
     static let usage = """
         usage: enginesim [--seeds A..<B] [--seconds S] [--operations N] [--samples N|all]
                          [--threads N] [--repeat-every N] [--json FILE] [--trace yes] [--hash yes]
-               enginesim --errors STRIDE [--seeds A..<B] [--operations N] [--threads N] [--json FILE]
+               enginesim --errors STRIDE [--seeds A..<B] [--operations N] [--threads N]
+                         [--json FILE]
                enginesim --scale N --directory DIR
+               enginesim --feed N --directory DIR
+               enginesim --feed-kill N --directory DIR
         """
 
     var seeds: Range<UInt64> = 0..<300
@@ -36,6 +39,11 @@ struct Arguments {
     var errorStride: Int?
     var scale: Int?
     var directory: String?
+    /// How many writes consumers get instead, or how often they are killed; or the directory of
+    /// the process that is.
+    var feed: UInt64?
+    var feedKill: Int?
+    var feedChild: String?
 
     var leg: Leg {
         if let scale, let directory { return .scale(scale, directory) }
@@ -71,6 +79,15 @@ struct Arguments {
             guard value == "all" || Int(value) != nil else { return false }
             plan.samples = Int(value)
         case "--directory": directory = value
+        case "--feed":
+            guard let count = UInt64(value), (300_000...4_000_000_000).contains(count) else {
+                return false
+            }
+            feed = count
+        case "--feed-kill":
+            guard let count = Int(value), count >= 1 else { return false }
+            feedKill = count
+        case "--feed-child": feedChild = value
         case "--json": json = value
         case "--trace": showsTrace = value == "yes"
         case "--hash": showsHash = value == "yes"

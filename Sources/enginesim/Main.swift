@@ -8,7 +8,10 @@ import StorageEngineTestSupport
 @main
 struct Main {
     static func main() {
+        if CrashCommand.run(CommandLine.arguments) { return }
+        if DamageRun.run(CommandLine.arguments) { return }
         let arguments = Arguments(CommandLine.arguments)
+        if feed(arguments) { return }
         do {
             switch arguments.leg {
             case .scale(let count, let path): try ScaleRun(count: count, path: path).run()
@@ -16,6 +19,23 @@ struct Main {
             case .seeds where arguments.showsHash: try printHashes(arguments)
             case .seeds: try seeds(arguments)
             }
+        } catch {
+            print("FAILED: \(error)")
+            exit(1)
+        }
+    }
+
+    /// Runs consumers on a real disk, when that was asked for.
+    private static func feed(_ arguments: Arguments) -> Bool {
+        do {
+            if let path = arguments.feedChild { try FeedChild(path: path).run() }
+            guard arguments.feed != nil || arguments.feedKill != nil else { return false }
+            guard let path = arguments.directory else {
+                throw SimulationFailure("--feed and --feed-kill need --directory")
+            }
+            if let count = arguments.feed { try FeedRun(count: count, path: path).run() }
+            if let rounds = arguments.feedKill { try FeedKill(rounds: rounds, path: path).run() }
+            return true
         } catch {
             print("FAILED: \(error)")
             exit(1)
@@ -52,7 +72,8 @@ struct Main {
         let last = arguments.seeds.lowerBound + UInt64(done.count)
         report.add(
             tally,
-            "seeds \(arguments.seeds.lowerBound)..<\(last), \(arguments.plan.operations) operations, "
+            "seeds \(arguments.seeds.lowerBound)..<\(last), "
+                + "\(arguments.plan.operations) operations, "
                 + "\(arguments.plan.samples.map { "\($0)" } ?? "all") samples"
         )
         try report.finish(done, replay: replay(done.failure?.item, arguments))

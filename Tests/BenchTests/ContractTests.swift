@@ -16,7 +16,10 @@ struct ContractTests {
         "latencyMicroseconds",
     ]
     private static let latency: Set = ["mean", "p50", "p90", "p99", "p999", "p9999", "max"]
-    private static let log: Set = ["ack", "walBytesRaw", "walBytesStored", "syncs"]
+    private static let log: Set = [
+        "ack", "walBytesRaw", "walBytesStored", "syncs", "flushedBytes", "compactedBytes",
+        "writeAmplification",
+    ]
 
     @Test(arguments: [
         "put", "fillseq", "fillrandom", "fillbatch", "fillsync", "overwrite", "deleterandom",

@@ -14,7 +14,10 @@ struct MixedTests {
         "benchmark", "threads", "operations", "seconds", "operationsPerSecond", "bytesPerSecond",
         "latencyMicroseconds", "found",
     ]
-    private static let writes: Set = ["ack", "walBytesRaw", "walBytesStored", "syncs"]
+    private static let writes: Set = [
+        "ack", "walBytesRaw", "walBytesStored", "syncs", "flushedBytes", "compactedBytes",
+        "writeAmplification",
+    ]
 
     @Test(arguments: ["ycsb-a", "ycsb-b", "ycsb-d", "ycsb-e", "ycsb-f"])
     func aMixedRowHasTheMembersOfReadsAndOfWrites(_ name: String) throws {

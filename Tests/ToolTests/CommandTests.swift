@@ -48,6 +48,35 @@ struct CommandTests {
         #expect(try ctl("get", "a").status == 6)
     }
 
+    @Test func deleteRemovesARange() throws {
+        _ = try ctl.imports(Data("a\t1\nb\t2\nba\t3\nc\t4\nd\t5\n".utf8))
+
+        #expect(try ctl("delete", "a", "--prefix", "b").status == 0)
+        #expect(try ctl("scan").output == "c\t4\nd\t5\n")
+        #expect(try ctl("delete", "--from", "d").status == 0)
+        #expect(try ctl("scan").output == "c\t4\n")
+        #expect(try ctl("delete").status == 1)
+    }
+
+    @Test func importMayKeepLittleInMemory() throws {
+        let records = (0..<2000).map { "key\($0)\tvalue \($0) of many\n" }.joined()
+        let path = try ctl.scratch.write(Data(records.utf8), to: "records.tsv")
+
+        let tool = try ctl(
+            "import",
+            path,
+            "--write-buffer-size",
+            "16384",
+            "--log-file-size",
+            "16384"
+        )
+        #expect(tool.status == 0, "\(tool.errors)")
+        let stats = try ctl("stats", "--format", "json").object()
+        #expect(stats["segments"] as? Int ?? 0 > 1)
+        #expect(stats["keys"] as? Int == 2000)
+        #expect(try ctl("import", path, "--write-buffer-size", "16383").status == 1)
+    }
+
     @Test func boundsPrefixLimitAndDirection() throws {
         let keys = ["a", "ab", "abc", "b", "ba", "c"]
         _ = try ctl.imports(Data(keys.map { $0 + "\t\n" }.joined().utf8))
@@ -123,7 +152,9 @@ struct CommandTests {
             Set(stats.keys) == [
                 "historyID", "memberID", "epoch", "lastSequence", "keys", "indexBytes", "logFiles",
                 "logBytes", "freeBytes", "frames", "records", "walBytesRaw", "walBytesStored",
-                "tornBytes", "rewrittenRecords", "segments", "segmentBytes", "levels",
+                "tornBytes", "rewrittenRecords", "segments", "segmentBytes", "levels", "versions",
+                "deadVersions", "deadBytes", "unflushedLogBytes", "slots", "lostSlots",
+                "slotLagSequences", "slotLagBytes", "slotLagMilliseconds", "retainedLogBytes",
             ]
         )
         #expect(stats["keys"] as? Int == 1)

@@ -129,7 +129,9 @@ struct DbDumpTests {
 
     @Test func whatFlushesMadeUselessIsNotMissing() throws {
         for key in 0..<2 {
-            let engine = try Engine.open(at: store.path)
+            var options = Engine.Options()
+            options.retainedLogSize = 0
+            let engine = try Engine.open(at: store.path, options: options)
             try engine.put([1], for: SegmentStore.key(key))
             try engine.flush()
             try engine.close()

@@ -16,6 +16,9 @@ void csystem_name_thread(const char *name);
 /// flock(2) without waiting, exclusive or shared. Returns 0, or the errno.
 int csystem_lock(int fd, int exclusive);
 
+/// Gives a lock of flock(2) back.
+void csystem_unlock(int fd);
+
 /// openat(2) with a mode argument. Returns the descriptor, or minus the errno.
 int csystem_openat(int directory, const char *path, int flags, unsigned mode);
 

@@ -29,6 +29,26 @@ public struct EngineError: Error, Sendable, Hashable, CustomStringConvertible {
         case poisoned
         /// Flushes or compactions are behind, and the engine was told not to make writes wait.
         case stalled
+        /// The log does not go back to that position any more; ``EngineError/sequence`` says where
+        /// the oldest one is that can be asked for.
+        case trimmed
+        /// The position is of another history than this store's: a record of that sequence, epoch
+        /// and hash was never here, or is not any more.
+        case diverged
+        /// The position is behind the end of this store's history, which ``EngineError/sequence``
+        /// names.
+        case ahead
+        /// A record does not follow the last one.
+        case gap
+        /// What is to be undone is in segments already: a whole copy must be made anew.
+        case copyNeeded
+        /// A leader of a later epoch is known: records of an earlier one, or of another of the same
+        /// number, are not taken any more.
+        case fenced
+        /// The store holds another history than the one that it is to follow.
+        case wrongStore
+        /// The store follows a leader, and takes no writes of its own.
+        case notLeader
         /// The engine was opened read-only.
         case readOnly
         /// The engine is closed.
@@ -45,19 +65,23 @@ public struct EngineError: Error, Sendable, Hashable, CustomStringConvertible {
     public let offset: UInt64?
     /// The system's error number, when a system call failed.
     public let errno: Int32?
+    /// The sequence concerned, for codes that name one; `nil` for others.
+    public let sequence: UInt64?
 
     package init(
         _ code: Code,
         _ message: String,
         file: String? = nil,
         offset: UInt64? = nil,
-        errno: Int32? = nil
+        errno: Int32? = nil,
+        sequence: UInt64? = nil
     ) {
         self.code = code
         self.message = message
         self.file = file
         self.offset = offset
         self.errno = errno
+        self.sequence = sequence
     }
 
     /// The message, with file, offset and error number.

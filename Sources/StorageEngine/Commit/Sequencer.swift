@@ -14,7 +14,12 @@ struct Sequencer {
     /// lost.
     private(set) var nextSequence: UInt64
 
-    init(recovered: RecoveredLog) {
+    /// - Parameters:
+    ///   - recovered: Where the history ends.
+    ///   - originates: Whether an epoch begins with the first write; a follower never begins one of
+    ///     its own.
+    init(recovered: RecoveredLog, originates: Bool) {
+        hasBegun = !originates
         lastSequence = recovered.end.lastSequence
         logHash = recovered.end.logHash
         lastStamp = recovered.lastStamp
@@ -24,15 +29,44 @@ struct Sequencer {
 
     var epoch: Epoch { epochs.last?.epoch ?? .none }
 
+    /// The last record's place. An epoch that has none yet does not count.
+    var position: Position {
+        guard let current = epochs.last, current.lastSequenceBefore == lastSequence else {
+            return Position(epoch: epoch, sequence: lastSequence, logHash: logHash)
+        }
+        return Position(
+            epoch: epochs.dropLast().last?.epoch ?? .none,
+            sequence: lastSequence,
+            logHash: lastSequence > 0 ? current.logHashBefore : nil
+        )
+    }
+
     /// Begins an epoch unless this opening has one.
     mutating func beginIfNeeded(starter: () -> UInt64) {
         guard !hasBegun else { return }
         hasBegun = true
-        let next = Epoch(number: epoch.number + 1, starter: starter())
+        begin(Epoch(number: epoch.number + 1, starter: starter()))
+    }
+
+    /// Begins an epoch behind the last record; one that has no record yet is forgotten.
+    mutating func begin(_ next: Epoch) {
+        if let current = epochs.last, current.lastSequenceBefore == lastSequence {
+            logHash = current.logHashBefore
+            epochs.removeLast()
+        }
         epochs.append(
             EpochEntry(epoch: next, lastSequenceBefore: lastSequence, logHashBefore: logHash)
         )
         logHash = LogHash.begin(next, after: logHash)
+    }
+
+    /// Takes in a record that a leader has sequenced, which follows the last one.
+    mutating func accept(_ record: GivenRecord) {
+        precondition(record.head.previousSequence == lastSequence, "a record in its place")
+        logHash = record.hash
+        lastSequence = record.head.sequence
+        nextSequence = lastSequence + 1
+        lastStamp = max(lastStamp, record.head.stamp)
     }
 
     /// Sequences one record and returns its head; ``logHash`` is then the hash with it.
@@ -57,4 +91,11 @@ struct Sequencer {
         self = earlier
         if skipping { nextSequence = next }
     }
+}
+
+/// A record with the place that its leader gave it.
+struct GivenRecord: Sendable {
+    let head: RecordHead
+    /// The log hash with the record.
+    let hash: UInt64
 }

@@ -10,6 +10,8 @@ final class Ticket: @unchecked Sendable {
     private(set) var operations = UnsafeRawBufferPointer(start: nil, count: 0)
     private(set) var large: LargeBlock?
     private(set) var digest: UInt64 = 0
+    /// The record's place in the history, when a leader has given it one.
+    private(set) var given: GivenRecord?
     /// Owns the operations of a writer that suspends.
     private let copy: ByteBuffer?
 
@@ -45,8 +47,9 @@ final class Ticket: @unchecked Sendable {
     }
 
     /// Takes operations that stay valid until the outcome is known.
-    func reset(_ write: PreparedWrite, ack: AckPoint) {
+    func reset(_ write: PreparedWrite, ack: AckPoint, given: GivenRecord? = nil) {
         self.ack = ack
+        self.given = given
         operations = write.operations
         large = write.large
         digest = write.digest

@@ -7,18 +7,22 @@
 //     multiple of the one above. The segment goes first that rewrites the fewest bytes of the next
 //     level for each of its own.
 // (3) A compaction takes all segments of the next level between its least and greatest key.
-// (4) Two compactions share no input; those that write to one level write to ranges that do not
+// (4) An output ends where a segment of the level behind it begins, when it has at least half its
+//     size: a later compaction of it then takes in no segment of which it touches an edge only.
+//     See `SegmentCut`, and docs/decisions/0005.
+// (5) Two compactions share no input; those that write to one level write to ranges that do not
 //     touch, so that the level stays without overlap.
 
 /// The limits that say when a level is too large.
 package struct CompactionLimits: Sendable, Hashable {
     /// Segments of level 0 that start a compaction.
-    package var level0Count = 4
+    package var level0Count = 6
     /// The bytes that level 1 may hold.
     package var levelBaseSize: UInt64 = 256 << 20
     /// How many times as much each further level may hold.
     package var levelMultiplier: UInt64 = 10
-    /// The size at which an output ends.
+    /// The size at which an output ends, from half to one and a half times as much where the level
+    /// behind it has segments.
     package var segmentSize: UInt64 = 64 << 20
 
     package init() {}
@@ -66,13 +70,16 @@ package struct CompactionChoice: Sendable, Hashable {
     package let overlapped: [SegmentInfo]
     /// What all of them span.
     package let span: KeySpan
+    /// Where the result goes: the next level, or the same one when only what is dead is to go.
+    package let outputLevel: Int
 
-    package var outputLevel: Int { level + 1 }
     package var all: [SegmentInfo] { inputs + overlapped }
     package var size: UInt64 { all.reduce(0) { $0 + $1.size } }
 
     /// Whether the one input can become part of the next level as it is.
-    package var isMove: Bool { inputs.count == 1 && overlapped.isEmpty }
+    package var isMove: Bool {
+        inputs.count == 1 && overlapped.isEmpty && outputLevel > level
+    }
 }
 
 /// Chooses compactions.
@@ -118,6 +125,28 @@ package struct CompactionPicker: Sendable {
         return complete(all, level, levels, beside: running)
     }
 
+    /// A compaction of a segment by itself, in the deepest level that touches a range, when it has
+    /// what may be dropped: mostly what snapshots saw that are gone. `nil` when there is none, or
+    /// it cannot run beside others.
+    ///
+    /// `number`: newer segments were just written, and have nothing to drop.
+    package func choice(
+        cleaning range: KeyRange,
+        below number: UInt64,
+        _ levels: [[SegmentInfo]],
+        beside running: [CompactionChoice]
+    ) -> CompactionChoice? {
+        guard let deepest = levels.lastIndex(where: { $0.contains { $0.touches(range) } }),
+            deepest > 0
+        else { return nil }
+        for segment in levels[deepest] where segment.number < number && segment.touches(range) {
+            guard segment.deadCount + segment.rangeTombstoneCount > 0 else { continue }
+            let choice = complete([segment], deepest, [], beside: running, isCleaning: true)
+            if let choice { return choice }
+        }
+        return nil
+    }
+
     private func choice(
         _ level: Int,
         _ levels: [[SegmentInfo]],
@@ -139,17 +168,19 @@ package struct CompactionPicker: Sendable {
         _ inputs: [SegmentInfo],
         _ level: Int,
         _ levels: [[SegmentInfo]],
-        beside running: [CompactionChoice]
+        beside running: [CompactionChoice],
+        isCleaning: Bool = false
     ) -> CompactionChoice? {
         guard let span = KeySpan(inputs) else { return nil }
-        let next = level + 1 < levels.count ? levels[level + 1] : []
+        let next = level + 1 < levels.count && !isCleaning ? levels[level + 1] : []
         let overlapped = Array(next[touching: span])
         guard let whole = KeySpan(inputs + overlapped) else { return nil }
         let choice = CompactionChoice(
             level: level,
             inputs: inputs,
             overlapped: overlapped,
-            span: whole
+            span: whole,
+            outputLevel: isCleaning ? level : level + 1
         )
         let numbers = Set(choice.all.map(\.number))
         let isFree = running.allSatisfy { other in
@@ -167,16 +198,5 @@ extension [SegmentInfo] {
         let start = partition { !$0.largest.lexicographicallyPrecedes(span.least) }
         let end = partition { span.greatest.lexicographicallyPrecedes($0.smallest) }
         return self[start..<Swift.max(start, end)]
-    }
-
-    /// The first place from which on a condition holds, found by halving.
-    private func partition(_ holds: (SegmentInfo) -> Bool) -> Int {
-        var low = 0
-        var high = count
-        while low < high {
-            let middle = (low + high) / 2
-            if holds(self[middle]) { high = middle } else { low = middle + 1 }
-        }
-        return low
     }
 }

@@ -15,6 +15,12 @@ struct Compactor {
         var readBytes: UInt64 = 0
     }
 
+    /// Where the segments of the level behind the output begin.
+    static func boundaries(of choice: CompactionChoice, _ version: Version) -> [[UInt8]] {
+        let next = choice.outputLevel + 1
+        return next < version.levels.count ? version.levels[next].map(\.info.smallest) : []
+    }
+
     /// Runs the merge.
     ///
     /// - Throws: ``EngineError``; the inputs are as they were, and nothing new is left behind.

@@ -27,7 +27,7 @@ extension Maintenance {
         lock.release()
     }
 
-    private func perform(unlocked work: Work) {
+    func perform(unlocked work: Work) {
         state.inFlight += 1
         lock.release()
         let completion = perform(work)
@@ -126,10 +126,31 @@ extension Maintenance {
         if let failure = request.failure { throw failure }
     }
 
+    /// Waits until no flush or compaction is left to do, with the limits as they are. Writers may
+    /// make more meanwhile.
+    func waitIdle() {
+        lock.acquire()
+        while state.phase == .open, !isIdle {
+            condition.wait(lock, until: now + Self.flushPollDelay)
+        }
+        lock.release()
+    }
+
+    /// Whether nothing runs, and nothing is to begin. Needs the lock.
+    private var isIdle: Bool {
+        state.sealed.isEmpty && state.running.isEmpty && state.installs.isEmpty
+            && !state.isInstalling && state.requests.isEmpty
+            && picker.choice(state.infos, beside: []) == nil
+    }
+
     /// Asks for a compaction. Needs the lock.
     func request(_ range: KeyRange) -> CompactionRequest {
         let deepest = state.version.levels.lastIndex { !$0.isEmpty } ?? 0
-        let request = CompactionRequest(range: range, lastLevel: max(1, deepest))
+        let request = CompactionRequest(
+            range: range,
+            lastLevel: max(1, deepest),
+            firstNumber: nextNumber.load(ordering: .relaxed)
+        )
         state.requests.append(request)
         condition.broadcast()
         return request
@@ -147,6 +168,24 @@ extension Maintenance {
             return true
         }
     }
+
+    /// Looks again which log files consumers still need.
+    func reviewLogs() { lock.with { noteRemovableLogs() } }
+
+    /// Removes the log files up to a sequence that recovery does not need.
+    func trimLogs(through sequence: UInt64, _ catalog: LogCatalog) {
+        lock.with {
+            guard state.hasInstalled else { return }
+            let last = catalog.files.last {
+                $0.number <= state.obsoleteLog && ($0.end?.lastSequence ?? .max) <= sequence
+            }
+            guard let last, last.number > state.removedLog else { return }
+            catalog.removeAll(through: last.number)
+            noteRemoved(through: last.number)
+        }
+    }
+    /// The number of the last log file that is not needed any more.
+    var obsoleteLog: UInt64 { lock.with { state.obsoleteLog } }
 
     /// Runs a closure while no file is removed, with the number of the last log file that is not
     /// needed any more.

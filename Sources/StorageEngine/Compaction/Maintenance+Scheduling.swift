@@ -51,12 +51,16 @@ extension Maintenance {
             let choice = nextChoice()
         else { return nil }
         state.running.append(choice)
+        let cut = SegmentCut(
+            size: limits.compaction.segmentSize,
+            boundaries: Compactor.boundaries(of: choice, state.version)
+        )
         return .compact(
             Compactor(
                 choice: choice,
                 version: state.version,
                 registered: readState.snapshots.registered,
-                output: output(segmentSize: limits.compaction.segmentSize)
+                output: output(cut: cut)
             )
         )
     }
@@ -65,18 +69,36 @@ extension Maintenance {
         let infos = state.infos
         if let request = state.requests.first {
             advance(request, infos)
-            if !request.isDone {
-                let choice = picker.choice(
-                    compacting: request.range,
-                    level: request.level,
-                    infos,
-                    beside: state.running
-                )
-                if let choice { return choice }
+            if !request.isDone, let choice = choice(for: request, infos, beside: state.running) {
+                return choice
             }
         }
-        guard state.pauseCount == 0 else { return nil }
-        return picker.choice(infos, beside: state.running)
+        guard state.pauseCount == 0,
+            let choice = picker.choice(infos, beside: state.running)
+        else { return nil }
+        return hasRoom(for: choice) ? choice : nil
+    }
+
+    /// What comes next of a request: level by level, then what can be dropped in the deepest.
+    private func choice(
+        for request: CompactionRequest,
+        _ infos: [[SegmentInfo]],
+        beside running: [CompactionChoice]
+    ) -> CompactionChoice? {
+        guard request.level < request.lastLevel else {
+            return picker.choice(
+                cleaning: request.range,
+                below: request.firstNumber,
+                infos,
+                beside: running
+            )
+        }
+        return picker.choice(
+            compacting: request.range,
+            level: request.level,
+            infos,
+            beside: running
+        )
     }
 
     /// Goes on to the next level of a request that has something to compact, or ends it.
@@ -88,7 +110,7 @@ extension Maintenance {
             if level.contains(where: { $0.touches(request.range) }) { return }
             request.level += 1
         }
-        finish(request, nil)
+        if choice(for: request, infos, beside: []) == nil { finish(request, nil) }
     }
 
     private func finish(_ request: CompactionRequest, _ failure: EngineError?) {
@@ -131,7 +153,7 @@ extension Maintenance {
         case (.flush(let sealed, _), .flushed(let segments)):
             // It stays first in line, and in work, until it is installed.
             state.counts.flushes += 1
-            state.counts.flushedBytes += segments.reduce(0) { $0 + $1.info.size }
+            state.counts.flushedBytes += state.counts.noteWritten(segments, level: 0)
             state.installs.append(Install(source: .flush(sealed), added: segments))
         case (.flush, _): state.isFlushing = false
         case (.compact(let compactor), .compacted(let result)): finish(compactor.choice, result)
@@ -143,6 +165,8 @@ extension Maintenance {
         case (.install(let install), _):
             state.isInstalling = false
             state.installs.insert(install, at: 0)
+        case (.watch, .watched(let free)): noteFree(free)
+        case (.watch, _): state.isWatching = false
         case (.remove, .success): state.isRemoving = false
         case (.remove(let names), _):
             state.isRemoving = false
@@ -157,12 +181,10 @@ extension Maintenance {
         if choice.isMove {
             state.counts.moves += 1
         } else {
+            let written = state.counts.noteWritten(result.segments, level: choice.outputLevel)
             state.counts.compactions += 1
             state.counts.compactionReadBytes += result.readBytes
-            state.counts.compactionWrittenBytes += result.segments.reduce(0) { $0 + $1.info.size }
-        }
-        if !choice.isMove {
-            let written = result.segments.reduce(0) { $0 + $1.info.size }
+            state.counts.compactionWrittenBytes += written
             events.emit(
                 .compacted(
                     level: choice.level,
@@ -177,6 +199,8 @@ extension Maintenance {
 
     private func finish(_ install: Install) {
         state.installRetryTime = 0
+        state.hasInstalled = true
+        state.deltaHorizon = manifest.state.deltaHorizon
         state.garbage += state.leftovers
         state.leftovers = []
         switch install.source {
@@ -189,7 +213,8 @@ extension Maintenance {
             state.sealed.removeFirst()
             state.version = state.version.adding(install.added, to: 0, removing: [])
             readState.install(state.version, without: sealed.index)
-            noteObsoleteLogs()
+            state.obsoleteLog = manifest.state.logStart.fileNumber
+            noteRemovableLogs()
         case .compaction(let choice, _):
             state.running.removeAll { $0 == choice }
             let removed = Set(choice.all.map(\.number))
@@ -204,12 +229,18 @@ extension Maintenance {
         }
     }
 
-    /// The log files that the manifest does not need any more become garbage.
-    private func noteObsoleteLogs() {
-        let end = manifest.state.logStart.fileNumber
-        guard end > state.obsoleteLog else { return }
-        state.garbage += (state.obsoleteLog + 1...end).map(FileName.log)
-        state.obsoleteLog = end
+    /// The log files that nobody needs any more become garbage.
+    func noteRemovableLogs() {
+        guard state.hasInstalled else { return }
+        noteRemoved(through: log?.removableLog(obsolete: state.obsoleteLog) ?? 0)
+    }
+
+    /// Log files that are in no catalog any more become garbage.
+    func noteRemoved(through end: UInt64) {
+        guard end > state.removedLog else { return }
+        state.garbage += (state.removedLog + 1...end).map(FileName.log)
+        state.removedLog = end
+        condition.broadcast()
     }
 
     private func note(_ error: EngineError, in work: Work) {
@@ -235,6 +266,7 @@ extension Maintenance {
         case .remove:
             doing = "removing files"
             state.removalRetryTime = now + 20 * Self.retryDelay
+        case .watch: doing = "looking at the disk"
         }
         logger.warning("\(doing) failed", metadata: ["error": "\(error)"])
         switch error.code {
@@ -254,12 +286,16 @@ extension Maintenance {
         }
         let level0 = Double(state.version.levels.first?.count ?? 0)
         let trigger = Double(limits.compaction.level0Count)
-        pressure.note(.level0, from: 2 * trigger, to: 8 * trigger, at: level0)
+        pressure.note(.level0, from: 2 * trigger, to: 6 * trigger, at: level0)
         let base = Double(limits.compaction.levelBaseSize)
         pressure.note(.compaction, from: 64 * base, to: 256 * base, at: Double(debt))
+        if state.spaceFailure != nil {
+            pressure.load = 1
+            pressure.reason = .space
+        }
         let isFullNow = state.sealed.count >= limits.sealedMax
         let hasRoomAgain = isFull.exchange(isFullNow, ordering: .relaxed) && !isFullNow
-        let failure = state.flushFailure ?? state.compactionFailure
+        let failure = state.spaceFailure ?? state.flushFailure ?? state.compactionFailure
         // Who wants the active index sealed waits for room, whatever the load.
         guard hasRoomAgain || pressure != state.backpressure || failure != state.stallFailure
         else { return }

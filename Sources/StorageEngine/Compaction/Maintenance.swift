@@ -29,6 +29,8 @@ protocol LogProgress: AnyObject, Sendable {
     /// The end of the newest log file that recovery does not need once everything up to a sequence
     /// is in segments; `nil` when there is none. The newest finished file is kept in any case.
     func obsoleteEnd(through sequence: UInt64) -> LogEnd?
+    /// The last log file that no consumer needs, of those that recovery does not need; 0 for none.
+    func removableLog(obsolete: UInt64) -> UInt64
     /// Why nothing is synced any more; `nil` while syncs go on.
     var failure: EngineError? { get }
     /// The epoch table.
@@ -49,6 +51,8 @@ final class Maintenance: @unchecked Sendable {
         var compaction = CompactionLimits()
         /// Bytes a second that compactions may write; `nil` for no limit.
         var compactionRate: UInt64?
+        /// Writes are refused while fewer bytes are free.
+        var lowSpaceLimit: UInt64 = 0
     }
 
     // Constant.
@@ -61,6 +65,7 @@ final class Maintenance: @unchecked Sendable {
     let cache: BlockCache
     let picker: CompactionPicker
     let events = EventHub()
+    let watch: DiskWatch
     /// Set once, before anything is taken.
     nonisolated(unsafe) weak var log: (any LogProgress)?
 
@@ -68,7 +73,7 @@ final class Maintenance: @unchecked Sendable {
     let manifest: ManifestWriter
 
     // Own synchronization.
-    private let nextNumber: Atomic<UInt64>
+    let nextNumber: Atomic<UInt64>
     /// Whether running compactions should give up.
     let isCancelled = Atomic(false)
     /// Whether no further index may be sealed.
@@ -87,7 +92,7 @@ final class Maintenance: @unchecked Sendable {
         limits: Limits,
         logger: Logger,
         readState: ReadState,
-        store: (directory: StoreDirectory, cache: BlockCache, markFile: StoreMarkFile),
+        store: MaintainedStore,
         tree: OpenedTree
     ) {
         self.environment = environment
@@ -97,6 +102,7 @@ final class Maintenance: @unchecked Sendable {
         directory = store.directory
         historyID = store.markFile.mark.historyID
         cache = store.cache
+        watch = DiskWatch(directory: store.directory, events: events)
         manifest = ManifestWriter(
             directory: store.directory,
             markFile: store.markFile,
@@ -110,6 +116,8 @@ final class Maintenance: @unchecked Sendable {
         )
         state.leftovers = tree.leftovers
         state.obsoleteLog = tree.state.logStart.fileNumber
+        state.removedLog = store.removedLog
+        state.deltaHorizon = tree.state.deltaHorizon
     }
 
     var now: UInt64 { environment.time.monotonicNanoseconds }
@@ -121,12 +129,15 @@ final class Maintenance: @unchecked Sendable {
         case compact(Compactor)
         case install(Install)
         case remove([FileName])
+        /// Looks at the disk.
+        case watch
     }
 
     enum Completion {
         case success
         case flushed([Segment])
         case compacted(Compactor.Result)
+        case watched(freeBytes: UInt64?)
         case failed(EngineError)
     }
 
@@ -147,7 +158,7 @@ final class Maintenance: @unchecked Sendable {
             switch work {
             case .flush(let sealed, let registered):
                 let stream = IndexStream(sealed.index, registered: registered)
-                return .flushed(try output(segmentSize: nil).write(stream))
+                return .flushed(try output(cut: nil).write(stream))
             case .compact(let compactor):
                 if compactor.choice.isMove {
                     return .compacted(Compactor.Result(moving: compactor))
@@ -159,21 +170,22 @@ final class Maintenance: @unchecked Sendable {
             case .remove(let names):
                 try directory.durableRemove(names)
                 return .success
+            case .watch: return .watched(freeBytes: watch.look(now: now))
             }
         } catch {
             return .failed(error)
         }
     }
 
-    func output(segmentSize: UInt64?) -> SegmentOutput {
+    func output(cut: SegmentCut?) -> SegmentOutput {
         SegmentOutput(
             directory: directory,
             historyID: historyID,
             cache: cache,
-            segmentSize: segmentSize,
+            cut: cut,
             nextNumber: { [self] in nextNumber.wrappingAdd(1, ordering: .relaxed).oldValue },
             pace: { [self] count throws(EngineError) in
-                guard segmentSize != nil else { return }
+                guard cut != nil else { return }
                 if isCancelled.load(ordering: .relaxed) { throw .closed }
                 pace(count)
             }
@@ -195,13 +207,19 @@ final class Maintenance: @unchecked Sendable {
         var edit = VersionEdit()
         let table = log?.epochs ?? []
         let known = manifest.state.epochs.last?.epoch.number ?? 0
-        edit.epochs = table.filter { $0.epoch.number > known }
+        // An epoch without a record on disk may yet be one that never was.
+        let synced = log?.syncedSequence ?? 0
+        edit.epochs = table.filter {
+            $0.epoch.number > known && $0.lastSequenceBefore < synced
+        }
         edit.nextSegmentNumber = nextNumber.load(ordering: .relaxed)
         switch install.source {
         case .flush(let sealed):
             edit.added = install.added.map { LevelSegment(level: 0, info: $0.info) }
             edit.flushed = sealed.mark
-            edit.logStart = log?.obsoleteEnd(through: sealed.mark.sequence)
+            let end = log?.obsoleteEnd(through: sealed.mark.sequence)
+            let known = manifest.state.logStart.fileNumber
+            edit.logStart = end.flatMap { $0.fileNumber > known ? $0 : nil }
         case .compaction(let choice, let droppedTombstone):
             edit.added = install.added.map {
                 LevelSegment(level: choice.outputLevel, info: $0.info)
@@ -217,6 +235,15 @@ final class Maintenance: @unchecked Sendable {
         }
         return edit
     }
+}
+
+/// The store that is maintained.
+struct MaintainedStore {
+    let directory: StoreDirectory
+    let cache: BlockCache
+    let markFile: StoreMarkFile
+    /// The last log file that is not kept, recovery and consumers considered.
+    let removedLog: UInt64
 }
 
 /// A full index, and where the history ended when it was sealed.

@@ -37,8 +37,14 @@ final class MaintenanceState {
     var garbage: [FileName] = []
     /// What was found superfluous at the opening; it becomes garbage with the first edit.
     var leftovers: [FileName] = []
-    /// The last log file that became garbage.
+    /// Whether this opening has made an edit durable: of the manifest that was found nobody knows
+    /// more than that the kernel has it, and an older one may need what it does not.
+    var hasInstalled = false
+    /// The greatest sequence of a tombstone that the version lacks because it was dropped.
+    var deltaHorizon: UInt64 = 0
+    /// The last log file that recovery does not need, and the last that became garbage.
     var obsoleteLog: UInt64 = 0
+    var removedLog: UInt64 = 0
     var isRemoving = false
     /// How many hold files from being removed.
     var removalHoldCount = 0
@@ -52,6 +58,16 @@ final class MaintenanceState {
     var flushFailure: EngineError?
     /// Why compactions do not come through; `nil` when they do.
     var compactionFailure: EngineError?
+
+    /// Whether somebody looks at the disk, and when that is to be done again.
+    var isWatching = false
+    var watchTime: UInt64 = 0
+    /// Bytes that were free then; `nil` when that is unknown.
+    var freeSpace: UInt64?
+    /// Why writes are refused for lack of space; `nil` while they are not.
+    var spaceFailure: EngineError?
+    /// Whether the next compaction waits for space.
+    var isCompactionTooLarge = false
 
     /// What the log was told last.
     var backpressure = Backpressure()
@@ -74,7 +90,16 @@ struct MaintenanceCounts: Sendable {
     var moves: UInt64 = 0
     var compactionReadBytes: UInt64 = 0
     var compactionWrittenBytes: UInt64 = 0
+    /// Bytes that flushes and compactions wrote into each level.
+    var levelWrittenBytes: [UInt64] = []
     var failures: UInt64 = 0
+
+    mutating func noteWritten(_ segments: [Segment], level: Int) -> UInt64 {
+        let bytes = segments.reduce(0) { $0 + $1.info.size }
+        while levelWrittenBytes.count <= level { levelWrittenBytes.append(0) }
+        levelWrittenBytes[level] += bytes
+        return bytes
+    }
 }
 
 /// A range that was asked to be compacted, level by level.
@@ -83,11 +108,14 @@ final class CompactionRequest {
     /// The level whose segments go next, and the one where they stop.
     var level = 0
     let lastLevel: Int
+    /// Segments from this number on are written by the request itself, or later.
+    let firstNumber: UInt64
     var isDone = false
     var failure: EngineError?
 
-    init(range: KeyRange, lastLevel: Int) {
+    init(range: KeyRange, lastLevel: Int, firstNumber: UInt64) {
         self.range = range
         self.lastLevel = lastLevel
+        self.firstNumber = firstNumber
     }
 }

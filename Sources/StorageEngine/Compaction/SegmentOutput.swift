@@ -5,8 +5,8 @@ struct SegmentOutput: Sendable {
     let directory: StoreDirectory
     let historyID: UniqueID
     let cache: BlockCache?
-    /// The size at which a segment ends, between two keys; `nil` for never.
-    let segmentSize: UInt64?
+    /// Where a segment ends, between two keys; `nil` for never.
+    let cut: SegmentCut?
     /// Gives each segment its number.
     let nextNumber: @Sendable () -> UInt64
     /// Called now and then with the bytes written since; may wait, and throws to give up.
@@ -66,8 +66,9 @@ struct SegmentOutput: Sendable {
     ) throws(EngineError) -> SegmentInfo {
         var writer = SegmentWriter(file: file, number: number, historyID: historyID)
         var unpaced = 0
+        var cut = cut
         while let entry = stream.entry {
-            if let segmentSize, writer.size >= segmentSize, !writer.lastKey.isEqual(to: entry.key) {
+            if cut?.isDue(before: entry.key, behind: writer.lastKey, size: writer.size) == true {
                 break
             }
             try writer.add(entry)
@@ -84,4 +85,54 @@ struct SegmentOutput: Sendable {
     }
 
     private static let paceDistance = 256 << 10
+}
+
+/// Where a segment of an output ends: between two keys, at about a size.
+///
+/// Where the next level has segments, one of theirs should begin there: from half the size on the
+/// first such place is taken, and from one and a half times on any.
+///
+/// Thread safety: none; a value.
+struct SegmentCut: Sendable {
+    let size: UInt64
+    /// Where the segments of the next level begin, ascending.
+    let boundaries: [[UInt8]]
+    /// The first boundary behind what is written; looked for when it may be of use.
+    private var next: Int?
+
+    init(size: UInt64, boundaries: [[UInt8]] = []) {
+        self.size = size
+        self.boundaries = boundaries
+    }
+
+    /// Whether the segment, which has some bytes up to a key, ends before another key.
+    mutating func isDue(
+        before key: UnsafeRawBufferPointer,
+        behind last: UnsafeRawBufferPointer,
+        size: UInt64
+    ) -> Bool {
+        guard size >= self.size / 2, !last.isEqual(to: key) else { return false }
+        var index = next ?? boundaries.partition { $0.withUnsafeBytes { last.precedes($0) } }
+        defer { next = index }
+        guard index < boundaries.count else { return size >= self.size }
+        if size >= self.size + self.size / 2 { return true }
+        let start = index
+        while index < boundaries.count,
+            boundaries[index].withUnsafeBytes({ !key.precedes($0) })
+        { index += 1 }
+        return index > start
+    }
+}
+
+extension Array {
+    /// The first place from which on a condition holds, found by halving.
+    func partition(_ holds: (Element) -> Bool) -> Int {
+        var low = 0
+        var high = count
+        while low < high {
+            let middle = (low + high) / 2
+            if holds(self[middle]) { high = middle } else { low = middle + 1 }
+        }
+        return low
+    }
 }

@@ -15,6 +15,8 @@ public struct Cursor: ~Copyable {
 
     private let snapshot: Snapshot
     private let range: KeyRange
+    /// A batch that is not written yet, and lies over the snapshot.
+    private let overlay: BatchOverlay.Reading?
     private var view: ReadView
     private var entries: MergeCursor
     /// The range tombstones of the view.
@@ -23,11 +25,12 @@ public struct Cursor: ~Copyable {
     /// Why the cursor cannot go on; the next seek begins anew.
     private var failure: EngineError?
 
-    init(_ snapshot: Snapshot, _ range: KeyRange) {
+    init(_ snapshot: Snapshot, _ range: KeyRange, under overlay: BatchOverlay.Reading? = nil) {
         self.snapshot = snapshot
         self.range = range
+        self.overlay = overlay
         view = snapshot.engine.readState.view
-        entries = MergeCursor(view, at: snapshot.sequence)
+        entries = MergeCursor(view, at: snapshot.sequence, under: overlay?.source)
         tombstones = view.rangeTombstones
     }
 
@@ -179,7 +182,7 @@ public struct Cursor: ~Copyable {
     private mutating func openView() {
         guard view.isReplaced else { return }
         view = snapshot.engine.readState.view
-        entries = MergeCursor(view, at: snapshot.sequence)
+        entries = MergeCursor(view, at: snapshot.sequence, under: overlay?.source)
         tombstones = view.rangeTombstones
     }
 
@@ -196,18 +199,27 @@ public struct Cursor: ~Copyable {
     /// Whether an entry is a tombstone, or a range tombstone hides it.
     private func isDeleted(_ entry: VisibleSource.Entry) -> Bool {
         if entry.isTombstone { return true }
+        if let overlay, !overlay.tombstones.isEmpty {
+            let newest = overlay.tombstones.newest(covering: entry.key, at: overlay.sequence)
+            if entry.sequence < newest { return true }
+        }
         guard !tombstones.isEmpty else { return false }
         return entry.sequence < tombstones.newest(covering: entry.key, at: snapshot.sequence)
     }
 
-    /// Which range tombstones hide all that the cursor could come across.
-    private var hiding: RangeWindow {
-        RangeWindow(newerThan: view.lastVersionSequence, at: snapshot.sequence)
+    /// Which range tombstones hide all that the cursor could come across, up to a sequence.
+    private func hiding(at sequence: UInt64) -> RangeWindow {
+        let last = max(view.lastVersionSequence, overlay?.lastVersionSequence ?? 0)
+        return RangeWindow(newerThan: last, at: sequence)
     }
 
     /// Moves on from an entry that is deleted, to the end of the run where all are.
     private mutating func skipForward(_ entry: VisibleSource.Entry) throws(EngineError) {
-        switch tombstones.isEmpty ? nil : tombstones.coverageEnd(from: entry.key, hiding) {
+        let key = entry.key
+        let end =
+            overlay.flatMap { $0.tombstones.coverageEnd(from: key, hiding(at: $0.sequence)) }
+            ?? tombstones.coverageEnd(from: key, hiding(at: snapshot.sequence))
+        switch end {
         case nil: try entries.next()
         case .key(let key):
             try key.span.withUnsafeBytes { key throws(EngineError) in try entries.seek(to: key) }
@@ -217,9 +229,11 @@ public struct Cursor: ~Copyable {
 
     /// Moves back from an entry that is deleted, to before the run where all are.
     private mutating func skipBackward(_ entry: VisibleSource.Entry) throws(EngineError) {
-        guard !tombstones.isEmpty,
-            let start = tombstones.coverageStart(of: entry.key, hiding)
-        else { return try entries.previous() }
+        let key = entry.key
+        let start =
+            overlay.flatMap { $0.tombstones.coverageStart(of: key, hiding(at: $0.sequence)) }
+            ?? tombstones.coverageStart(of: key, hiding(at: snapshot.sequence))
+        guard let start else { return try entries.previous() }
         try start.span.withUnsafeBytes { key throws(EngineError) in try entries.seek(before: key) }
     }
 

@@ -49,6 +49,9 @@ extension Engine {
         }
     }
 
+    /// Waits until nothing is left to flush of sealed indexes, and to compact; for measurements.
+    package func waitForCompactions() throws(EngineError) { try writable().maintenance.waitIdle() }
+
     /// Keeps compactions from starting until ``resumeCompactions()`` was called as often; flushes
     /// go on, and so do compactions that were asked for. Writers are held when too much piles up.
     ///

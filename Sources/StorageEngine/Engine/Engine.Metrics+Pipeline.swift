@@ -22,14 +22,9 @@ extension CommitPipeline {
         current.poison = state.poison
         current.stallReason = state.backpressure.reason
         current.stalledNanoseconds = state.stalledNanoseconds
+        current.consumers = newest.consumerCount
+        current.consumerFileReads = newest.misses
         return current
-    }
-
-    /// What has been appended to which log file; `nil` before the first append.
-    var appendedEnd: (fileNumber: UInt64, length: UInt64)? {
-        lock.acquire()
-        defer { lock.release() }
-        return state.file.map { ($0.header.fileNumber, state.appendedLength) }
     }
 }
 
@@ -49,7 +44,19 @@ extension Engine.Metrics {
         compactionMoves = counts.moves
         compactionReadBytes = counts.compactionReadBytes
         compactionWrittenBytes = counts.compactionWrittenBytes
+        levelWrittenBytes = counts.levelWrittenBytes
         maintenanceFailures = counts.failures
+    }
+
+    mutating func note(_ slots: [Slot], _ survey: SlotSurvey) {
+        self.slots = slots.count
+        lostSlots = slots.count(where: \.isLost)
+        for slot in slots where !slot.isLost {
+            slotLagSequences = max(slotLagSequences, slot.lagSequences)
+            slotLagBytes = max(slotLagBytes, slot.lagBytes)
+            slotLagTime = max(slotLagTime, slot.lagTime)
+        }
+        retainedLogBytes = survey.retainedBytes
     }
 
     init(

@@ -35,12 +35,27 @@ extension Engine {
         public internal(set) var compactionReadBytes: UInt64 = 0
         /// Bytes of segments that compactions wrote.
         public internal(set) var compactionWrittenBytes: UInt64 = 0
+        /// Bytes that flushes (level 0) and compactions wrote into each level.
+        public internal(set) var levelWrittenBytes: [UInt64] = []
         /// Flushes, compactions, and changes of the manifest that failed.
         public internal(set) var maintenanceFailures: UInt64 = 0
         /// Lookups in the block cache that found their block, and those that did not.
         public internal(set) var cacheHits: UInt64 = 0, cacheMisses: UInt64 = 0
         /// Bytes in the block cache.
         public internal(set) var cacheBytes = 0
+        /// Consumers of changes that there are now, in this process.
+        public internal(set) var consumers = 0
+        /// How often one of them went to log files for what was not in memory any more.
+        public internal(set) var consumerFileReads: UInt64 = 0
+        /// Slots, and those among them that are lost.
+        public internal(set) var slots = 0, lostSlots = 0
+        /// The greatest lags of slots that are not lost; see ``Slot/lagSequences``.
+        public internal(set) var slotLagSequences: UInt64 = 0, slotLagBytes: UInt64 = 0
+        /// The greatest age of a write that a slot waits for, in milliseconds; see
+        /// ``Slot/lagTime``.
+        public internal(set) var slotLagTime: UInt64 = 0
+        /// Bytes of log files that are kept for consumers, and not for recovery.
+        public internal(set) var retainedLogBytes: UInt64 = 0
         /// Why writers are slowed or held now; `nil` when they are not.
         public internal(set) var stallReason: StallReason?
         /// How long groups of writers were made to wait for flushes and compactions, in all.

@@ -7,6 +7,7 @@ extension Engine {
     /// |---|---|---|---|
     /// | ``createIfMissing`` | true | | make the store when the directory is empty or absent |
     /// | ``readOnly`` | false | | change nothing on disk; several readers may share a store |
+    /// | ``follows`` | nil | | the history that the store follows |
     /// | ``memoryWindow`` | 1,048,576 | bytes | most that a process death takes of `.memory` |
     /// | ``memoryDelay`` | 10 ms | time | goal for the wait of `.memory` writes for the log |
     /// | ``syncInterval`` | 1 s | time | most that a write waits for a sync nobody asked for |
@@ -15,6 +16,10 @@ extension Engine {
     /// | ``cacheSize`` | 67,108,864 | bytes | blocks, indexes and filters of segments in memory |
     /// | ``compactionThreads`` | 1 | | compactions that may run at a time |
     /// | ``compactionRate`` | nil | bytes/s | most that compactions read and write |
+    /// | ``retainedLogSize`` | 268,435,456 | bytes | finished log files kept for consumers |
+    /// | ``retainedLogAge`` | 24 h | time | age up to which they are kept |
+    /// | ``slotsLogSize`` | 4,294,967,296 | bytes | log files that slots may keep, all together |
+    /// | ``lowSpaceLimit`` | nil | bytes | writes are refused while less of the disk is free |
     /// | ``failsIfStalled`` | false | | refuse writes instead of slowing or holding them |
     /// | ``allowsSharedDirectory`` | false | | open a directory that others may write to |
     /// | ``logger`` | label `StorageEngine` | | where operators are told what they must know |
@@ -24,6 +29,10 @@ extension Engine {
         /// Whether nothing on disk is changed: no store is made, no tail repaired, no write
         /// accepted.
         public var readOnly = false
+        /// The history that the store follows: all its records come from a leader, see
+        /// ``Follower``, and writes of its own are refused. A new store takes this history's name.
+        /// `nil` for a store that is written to.
+        public var follows: UniqueID?
         /// The most bytes that wait for the log, and are lost when the process dies; at least
         /// 4,096. A single larger write waits for the log itself.
         public var memoryWindow = 1 << 20
@@ -43,6 +52,19 @@ extension Engine {
         public var compactionThreads = 1
         /// The most bytes of keys and values that compactions take in a second; `nil` for no limit.
         public var compactionRate: UInt64?
+        /// How many bytes of finished log files are kept for consumers that have no slot, beyond
+        /// what recovery needs; and how old these may be, by the wall clock.
+        public var retainedLogSize: UInt64 = 256 << 20
+        /// See ``retainedLogSize``.
+        public var retainedLogAge = Duration.seconds(24 * 3600)
+        /// How many bytes of finished log files all slots together may keep; each has limits of its
+        /// own besides, see ``SlotLimits``.
+        public var slotsLogSize: UInt64 = 4 << 30
+        /// Writes throw `noSpace` while fewer bytes than this are free on the file system, so that
+        /// flushes, compactions and a clean close still have room; they are accepted again, without
+        /// a restart, when a little more is free. `nil` for two segments and a manifest: 144 MiB
+        /// with the defaults. To delete what takes the space, open the store with a lower limit.
+        public var lowSpaceLimit: UInt64?
         /// Whether writes throw `stalled` when flushes or compactions are so far behind that they
         /// would be slowed or held, instead of waiting.
         public var failsIfStalled = false
@@ -83,8 +105,22 @@ extension Engine {
             Maintenance.Limits(
                 writeBufferSize: writeBufferSize,
                 compaction: compaction,
-                compactionRate: compactionRate
+                compactionRate: compactionRate,
+                lowSpaceLimit: lowSpaceLimit ?? defaultLowSpaceLimit
             )
+        }
+
+        var retention: LogRetention {
+            LogRetention(
+                size: retainedLogSize,
+                age: retainedLogAge.milliseconds,
+                slotsSize: slotsLogSize
+            )
+        }
+
+        private var defaultLowSpaceLimit: UInt64 {
+            let segment = min(max(UInt64(writeBufferSize), compaction.segmentSize), 1 << 40)
+            return 2 * segment + UInt64(ManifestFormat.editSizeMax)
         }
 
         var limits: CommitPipeline.Limits {
@@ -93,7 +129,8 @@ extension Engine {
                 memoryDelay: Self.nanoseconds(memoryDelay),
                 syncInterval: Self.nanoseconds(syncInterval),
                 logFileSize: logFileSize,
-                failsIfStalled: failsIfStalled
+                failsIfStalled: failsIfStalled,
+                isFollower: follows != nil
             )
         }
 

@@ -25,12 +25,15 @@ public final class Engine: Sendable {
     let readState: ReadState
     /// `nil` when the engine is read-only.
     let pipeline: CommitPipeline?
+    /// `nil` when the engine is not read-only.
+    let storedSlots: StoredSlots?
     /// For what may block in async code.
     let readThreads = ThreadPool(name: "engine-read", countMax: 4)
     private let directory: StoreDirectory
     /// The last log file that was not needed when the engine was opened.
     private let obsoleteLog: UInt64
     private let cache: BlockCache
+    private let environment: Environment
     private let lifetime: EngineLifetime
 
     /// Opens a store, and makes it when there is none.
@@ -68,12 +71,13 @@ public final class Engine: Sendable {
         let store = try OpenedStore(path: path, options: options, environment: environment)
         self.path = path
         self.options = options
+        self.environment = environment
         directory = store.directory
         let mark = store.markFile.mark
         historyID = mark.historyID
         memberID = mark.memberID
         let cache = BlockCache(budget: options.cacheSize)
-        let tree = try OpenedTree(directory: store.directory, mark: mark, cache: cache)
+        var tree = try OpenedTree(directory: store.directory, mark: mark, cache: cache)
         obsoleteLog = tree.state.logStart.fileNumber
         self.cache = cache
         var recovery = LogRecovery(
@@ -83,41 +87,36 @@ public final class Engine: Sendable {
         )
         let readState = ReadState(
             lastSequence: tree.state.flushed.sequence,
-            version: tree.version
+            version: tree.version,
+            now: { environment.time.monotonicNanoseconds }
         )
         let recovered = try recovery.run(repair: !options.readOnly) {
             head,
             operations throws(EngineError) in
             try readState.replay(head, operations)
         }
+        tree.forgetEpochs(from: recovered.end.lastSequence)
         self.readState = readState
         self.recovery = recovered.report
-        let pipeline =
+        storedSlots =
+            options.readOnly
+            ? try StoredSlots(
+                store,
+                recovered: recovered,
+                obsoleteLog: obsoleteLog,
+                environment: environment
+            ) : nil
+        pipeline =
             options.readOnly
             ? nil
-            : CommitPipeline(
-                environment: environment,
-                limits: options.limits,
-                logger: options.logger,
-                maintenance: Maintenance(
-                    environment: environment,
-                    limits: options.maintenance,
-                    logger: options.logger,
-                    readState: readState,
-                    store: (store.directory, cache, store.markFile),
-                    tree: tree
-                ),
-                writer: LogWriter(
-                    directory: store.directory,
-                    historyID: mark.historyID,
-                    memberID: mark.memberID,
-                    end: recovered.end,
-                    lastStamp: recovered.lastStamp,
-                    reservedSize: options.logFileSize + CommitPipeline.syncDistance
-                ),
-                recovered: recovered
+            : try CommitPipeline(
+                store,
+                tree: tree,
+                recovered: recovered,
+                reading: (readState, cache),
+                options: options,
+                environment: environment
             )
-        self.pipeline = pipeline
         lifetime = EngineLifetime(
             store: store,
             pipeline: pipeline,
@@ -214,7 +213,7 @@ public final class Engine: Sendable {
     public var metrics: Metrics {
         var metrics = pipeline?.currentMetrics ?? Metrics(lastSequence: readState.visibleSequence)
         let view = readState.view
-        for index in [view.active] + view.sealed {
+        for index in view.indexes {
             metrics.indexBytes += index.byteCount
             metrics.indexKeys += index.keyCount
             metrics.indexVersions += index.versionCount
@@ -224,13 +223,26 @@ public final class Engine: Sendable {
         if let maintenance = pipeline?.maintenance {
             metrics.note(maintenance.lock.with { maintenance.state.counts })
         }
+        let (slots, survey) = surveyedSlots
+        metrics.note(slots, survey)
         return metrics
     }
 
-    /// The sizes of the store's log files.
+    /// How much of the disk the store takes, what of it is needed no more, and who keeps that.
+    ///
+    /// - Throws: ``EngineError`` with code `io` or `closed`.
     public func space() throws(EngineError) -> SpaceReport {
         try checkOpen()
-        return try SpaceReport(directory, readState.view.version)
+        let files = try SpaceReport.Files(directory)
+        return SpaceReport(
+            files,
+            readState.view.version,
+            logInUse: (
+                behind: pipeline?.maintenance.obsoleteLog ?? obsoleteLog,
+                end: pipeline?.appendedEnd
+            ),
+            SpaceReport.Pins(readState, now: environment.time.monotonicNanoseconds)
+        )
     }
 }
 

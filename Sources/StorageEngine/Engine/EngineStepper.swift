@@ -29,7 +29,7 @@ package final class EngineStepper {
 
     /// Who takes a unit of work.
     package enum Actor: CaseIterable, Sendable {
-        case writer, syncer, logThread, flusher, compactor
+        case writer, syncer, logThread, flusher, compactor, watcher, slotKeeper
     }
 
     /// A unit of work in flight.
@@ -38,18 +38,21 @@ package final class EngineStepper {
         fileprivate enum Task {
             case log(CommitPipeline.Work, CommitPipeline.Completion?)
             case maintenance(Maintenance.Work, Maintenance.Completion?)
+            case slots(SlotKeeper.Work, Result<Void, EngineError>?)
         }
 
         fileprivate var task: Task
 
         fileprivate init(_ work: CommitPipeline.Work) { task = .log(work, nil) }
         fileprivate init(_ work: Maintenance.Work) { task = .maintenance(work, nil) }
+        fileprivate init(_ work: SlotKeeper.Work) { task = .slots(work, nil) }
 
         /// Whether it was performed, and only the finish is left.
         package var isPerformed: Bool {
             switch task {
             case .log(_, let completion): completion != nil
             case .maintenance(_, let completion): completion != nil
+            case .slots(_, let completion): completion != nil
             }
         }
 
@@ -62,6 +65,9 @@ package final class EngineStepper {
                 compactor.choice.isMove ? "move" : "compact"
             case .maintenance(.install, _): "install"
             case .maintenance(.remove, _): "remove"
+            case .slots(.persist, _): "persistSlots"
+            case .slots(.review, _): "reviewLogs"
+            case .maintenance(.watch, _): "watch"
             }
         }
 
@@ -121,6 +127,11 @@ package final class EngineStepper {
             return maintenance.lock.with {
                 maintenance.takeCompactionWork(now: maintenance.now).map(Unit.init)
             }
+        case .slotKeeper: return pipeline.slots.take(now: pipeline.now).map(Unit.init)
+        case .watcher:
+            return maintenance.lock.with {
+                maintenance.takeWatchWork(now: maintenance.now).map(Unit.init)
+            }
         }
     }
 
@@ -138,6 +149,11 @@ package final class EngineStepper {
         case .log(let work, _): unit.task = .log(work, perform(work))
         case .maintenance(let work, _):
             unit.task = .maintenance(work, pipeline.maintenance.perform(work))
+        case .slots(let work, _):
+            unit.task = .slots(
+                work,
+                pipeline.slots.perform(work).map { .failure($0) } ?? .success(())
+            )
         }
     }
 
@@ -147,7 +163,7 @@ package final class EngineStepper {
         }
         let (tickets, first) = (pipeline.group, pipeline.sequencer.nextSequence)
         let completion = pipeline.perform(work)
-        if case .committed(appended: true) = completion { return completion }
+        if case .committed(appended: true, _) = completion { return completion }
         let keptCount = tickets.count { if case .done = $0.outcome { true } else { false } }
         let given = pipeline.sequencer.nextSequence - first
         // When nothing had reached the file the same sequences are given again.
@@ -183,6 +199,11 @@ package final class EngineStepper {
             let maintenance = pipeline.maintenance
             maintenance.lock.with { maintenance.finish(work, completion) }
             maintenance.readState.gate.collect()
+        case .slots(let work, let completion?):
+            var failure: EngineError?
+            if case .failure(let error) = completion { failure = error }
+            pipeline.slots.finish(work, failure)
+            pipeline.maintenance.reviewLogs()
         default: preconditionFailure("perform comes first")
         }
     }

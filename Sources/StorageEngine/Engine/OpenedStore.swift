@@ -17,12 +17,19 @@ struct OpenedStore: Sendable {
         if !isStore { try Self.checkVacant(listing, path: path, options: options) }
         lock = try DirectoryLock.acquire(in: directory, exclusive: !options.readOnly)
         if let found = try Self.readMark(directory) {
+            guard options.follows ?? found.historyID == found.historyID else {
+                throw EngineError(
+                    .wrongStore,
+                    "opening a follower: the store holds history \(found.historyID)",
+                    file: FileName.store.description
+                )
+            }
             markFile = StoreMarkFile(directory: directory, mark: found)
         } else {
             let listing = try directory.list()
             try Self.checkVacant(listing, path: path, options: options)
             let new = StoreMark(
-                historyID: environment.uniqueID(),
+                historyID: options.follows ?? environment.uniqueID(),
                 memberID: environment.uniqueID()
             )
             try directory.durableReplace(.store, with: new.encoded())
@@ -79,6 +86,9 @@ struct OpenedStore: Sendable {
                 offset: 0
             )
         }
+        guard !listing.holdsBackups else {
+            throw EngineError(.notAStore, "opening a store: \(path) holds backups")
+        }
         guard listing.unknown.allSatisfy({ $0 == "lost+found" }) else {
             throw EngineError(
                 .notAStore,
@@ -92,7 +102,7 @@ struct OpenedStore: Sendable {
 
     private static func readMark(_ directory: StoreDirectory) throws(EngineError) -> StoreMark? {
         guard let file = try directory.openIfPresent(.store, for: .read) else { return nil }
-        let bytes = try file.read(count: StoreMark.encodedSize + 1, at: 0)
+        let bytes = try file.read(count: StoreMark.sizeMax + 1, at: 0)
         return try bytes.span.withUnsafeBytes { bytes throws(EngineError) in
             try StoreMark(decoding: bytes)
         }
@@ -128,6 +138,10 @@ final class EngineLifetime: Sendable {
             [
                 WorkerThread(name: "engine-log") { pipeline.runLogThread() },
                 WorkerThread(name: "engine-flush") { maintenance.runFlushThread() },
+                WorkerThread(name: "engine-slots") {
+                    pipeline.slots.run { maintenance.reviewLogs() }
+                },
+                WorkerThread(name: "engine-watch") { maintenance.runWatchThread() },
             ] + compactors
     }
 
@@ -147,7 +161,9 @@ final class EngineLifetime: Sendable {
         let log: CommitPipeline.ClosedLog?
         do throws(EngineError) {
             log = try pipeline.close()
+            try pipeline.slots.close()
         } catch {
+            pipeline.slots.abandon()
             // What the log could not take must not get into segments either.
             pipeline.maintenance.abandon()
             throw error
@@ -164,6 +180,7 @@ final class EngineLifetime: Sendable {
     func abandon() {
         guard beginClosing() else { return }
         pipeline?.abandon()
+        pipeline?.slots.abandon()
         pipeline?.maintenance.abandon()
         for thread in threads { thread.join() }
         pipeline?.abandonFiles()
@@ -174,5 +191,69 @@ final class EngineLifetime: Sendable {
     /// Nothing depends on how closing the lock file ends: the lock is gone in any case.
     private func releaseLock() {
         do throws(EngineError) { try store.lock.release() } catch {}
+    }
+}
+
+extension CommitPipeline {
+    /// The write path of a store whose log was recovered.
+    convenience init(
+        _ store: OpenedStore,
+        tree: OpenedTree,
+        recovered: RecoveredLog,
+        reading: (state: ReadState, cache: BlockCache),
+        options: Engine.Options,
+        environment: Environment
+    ) throws(EngineError) {
+        let mark = store.markFile.mark
+        let catalog = try LogCatalog(
+            store.directory,
+            historyID: mark.historyID,
+            recovered: recovered
+        )
+        let firstLog = catalog.files.first?.number ?? tree.state.logStart.fileNumber + 1
+        let garbage = try store.directory.list().logNumbers.filter { $0 < firstLog }.map(
+            FileName.log
+        )
+        let maintenance = Maintenance(
+            environment: environment,
+            limits: options.maintenance,
+            logger: options.logger,
+            readState: reading.state,
+            store: MaintainedStore(
+                directory: store.directory,
+                cache: reading.cache,
+                markFile: store.markFile,
+                removedLog: firstLog - 1
+            ),
+            tree: tree
+        )
+        maintenance.lock.with { maintenance.state.leftovers += garbage }
+        let slots = try SlotKeeper(
+            SlotKeeper.Foundation(
+                directory: store.directory,
+                historyID: mark.historyID,
+                catalog: catalog,
+                retention: options.retention
+            ),
+            environment: environment,
+            events: maintenance.events,
+            logger: options.logger
+        )
+        let writer = LogWriter(
+            directory: store.directory,
+            identity: (mark.historyID, mark.memberID),
+            catalog: catalog,
+            end: recovered.end,
+            lastStamp: recovered.lastStamp,
+            reservedSize: options.logFileSize + CommitPipeline.syncDistance
+        )
+        self.init(
+            environment: environment,
+            limits: options.limits,
+            logger: options.logger,
+            maintenance: maintenance,
+            log: (writer, catalog, slots),
+            recovered: recovered
+        )
     }
 }

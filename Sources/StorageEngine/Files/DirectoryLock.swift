@@ -40,7 +40,10 @@ package final class DirectoryLock: Sendable {
     package var isHeld: Bool { file != nil }
 
     /// Lets others in. Dropping the last reference does so too.
-    package func release() throws(EngineError) { try file?.close() }
+    package func release() throws(EngineError) {
+        file?.unlock()
+        try file?.close()
+    }
 
     private static func readable(in directory: StoreDirectory) throws(EngineError) -> StoreFile? {
         try directory.openIfPresent(.lock, for: .read)

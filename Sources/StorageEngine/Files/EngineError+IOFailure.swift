@@ -15,6 +15,11 @@ extension EngineError {
     }
 }
 
+extension EngineError {
+    /// Whether a call of the system failed, so that nothing is known of the bytes.
+    var isOfSystem: Bool { code == .io || code == .noSpace }
+}
+
 /// Repeats a call that a signal interrupted.
 ///
 /// The limit is far beyond what signals do; it keeps a file system that only ever says EINTR, as a

@@ -3,7 +3,7 @@
 /// Thread safety: none.
 struct FileInput: ~Copyable {
     private let file: StoreFile
-    private let limit: UInt64
+    private var limit: UInt64
     private let stepSize: Int
     private var buffer: ByteBuffer
     /// The file offset of the buffer's first byte.
@@ -15,6 +15,9 @@ struct FileInput: ~Copyable {
         self.stepSize = stepSize
         buffer = ByteBuffer(capacity: Int(min(UInt64(stepSize), max(limit, 4096))))
     }
+
+    /// Moves the limit up: the file has grown.
+    mutating func extend(to limit: UInt64) { self.limit = max(self.limit, limit) }
 
     /// Up to `count` bytes at an offset, fewer at the limit or the end of the file; valid until the
     /// next call.

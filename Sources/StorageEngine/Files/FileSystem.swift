@@ -73,14 +73,28 @@ package protocol FileSystem: AnyObject, Sendable {
     /// zero. EOPNOTSUPP where the file system cannot.
     func allocate(_ file: FileHandle, size: UInt64) throws(IOFailure)
 
-    /// Renames within a directory, replacing the target.
+    /// Renames within a directory, replacing the target. A directory replaces nothing but an empty
+    /// one: ENOTEMPTY or EEXIST, ENOTDIR for a file.
     func rename(_ source: String, to target: String, in directory: FileHandle) throws(IOFailure)
+    /// Gives a file a further name, perhaps in another directory; EEXIST when it is taken, EXDEV
+    /// when the directories are on different file systems.
+    func link(
+        _ source: String,
+        in directory: FileHandle,
+        to target: String,
+        in targetDirectory: FileHandle
+    ) throws(IOFailure)
     func unlink(_ name: String, in directory: FileHandle) throws(IOFailure)
+    /// Removes an empty directory; ENOTEMPTY or EEXIST when it is not.
+    func removeDirectory(_ name: String, in directory: FileHandle) throws(IOFailure)
     /// The names in a directory without `.` and `..`, in no particular order.
     func list(_ directory: FileHandle) throws(IOFailure) -> [String]
     /// Locks an open file without waiting, until it is closed. Excludes every other open file
     /// description, of this process too. EWOULDBLOCK when somebody else has it.
     func lock(_ file: FileHandle, exclusive: Bool) throws(IOFailure)
+    /// Gives a lock back. Closing does so too, but not while a process that was forked a moment ago
+    /// still has the file open.
+    func unlock(_ file: FileHandle)
     /// Bytes that an unprivileged user may still write to the directory's file system.
     func freeSpace(_ directory: FileHandle) throws(IOFailure) -> UInt64
     /// The permission bits of an open file or directory.

@@ -114,8 +114,22 @@ package final class PosixFileSystem: FileSystem {
         try check("renameat", renameat(number, checked(source), number, checked(target)))
     }
 
+    package func link(
+        _ source: String,
+        in directory: FileHandle,
+        to target: String,
+        in targetDirectory: FileHandle
+    ) throws(IOFailure) {
+        let (from, to) = (directory.number, targetDirectory.number)
+        try check("linkat", linkat(from, checked(source), to, checked(target), 0))
+    }
+
     package func unlink(_ name: String, in directory: FileHandle) throws(IOFailure) {
         try check("unlinkat", unlinkat(directory.number, checked(name), 0))
+    }
+
+    package func removeDirectory(_ name: String, in directory: FileHandle) throws(IOFailure) {
+        try check("unlinkat", unlinkat(directory.number, checked(name), AT_REMOVEDIR))
     }
 
     package func list(_ directory: FileHandle) throws(IOFailure) -> [String] {
@@ -147,6 +161,8 @@ package final class PosixFileSystem: FileSystem {
         let code = csystem_lock(file.number, exclusive ? 1 : 0)
         guard code == 0 else { throw IOFailure("flock", code) }
     }
+
+    package func unlock(_ file: FileHandle) { csystem_unlock(file.number) }
 
     package func freeSpace(_ directory: FileHandle) throws(IOFailure) -> UInt64 {
         var status = statvfs()

@@ -57,15 +57,29 @@ extension StoreDirectory {
             removeIfPossible(temporary)
             throw error
         }
-        // A rename that reports an error may have happened; whatever is there is left alone.
-        try call(name) { () throws(IOFailure) in
-            try fileSystem.rename(temporary.description, to: name.description, in: handle)
-        }
-        try syncEntries()
+        try rename(temporary, to: name)
     }
 
     package func durableReplace(_ name: FileName, contents: [UInt8]) throws(EngineError) {
         try durableReplace(name) { file throws(EngineError) in try file.write(contents) }
+    }
+
+    /// Puts the temporary form of a file, which is durable, in the place of the file itself.
+    ///
+    /// After a crash, and when this throws, the name holds the old bytes or the new ones, whole.
+    func durableAdopt(_ name: FileName) throws(EngineError) {
+        guard let temporary = name.temporary else {
+            preconditionFailure("\(name) is never replaced")
+        }
+        try rename(temporary, to: name)
+    }
+
+    private func rename(_ source: FileName, to target: FileName) throws(EngineError) {
+        // A rename that reports an error may have happened; whatever is there is left alone.
+        try call(target) { () throws(IOFailure) in
+            try fileSystem.rename(source.description, to: target.description, in: handle)
+        }
+        try syncEntries()
     }
 
     /// Removes files, durable when this returns. Names that are absent already are fine.
@@ -75,7 +89,7 @@ extension StoreDirectory {
         try syncEntries()
     }
 
-    private func remove(_ name: FileName) throws(EngineError) {
+    func remove(_ name: FileName) throws(EngineError) {
         do {
             try call(name) { () throws(IOFailure) in
                 try fileSystem.unlink(name.description, in: handle)
@@ -86,7 +100,7 @@ extension StoreDirectory {
     }
 
     /// Cleans up after an error, which is the one to report.
-    private func removeIfPossible(_ name: FileName) {
+    func removeIfPossible(_ name: FileName) {
         do { try remove(name) } catch {}
     }
 }

@@ -3,18 +3,25 @@ internal import Glibc
 extension StoreDirectory {
     /// Copies a byte range of a file, as far as the file goes, into a new file in `quarantine/`.
     ///
-    /// The copy is durable when this returns. Nothing in quarantine is ever overwritten.
-    /// - Returns: The new file's name, relative to the store's directory.
+    /// The copy is durable when this returns. Nothing in quarantine is ever overwritten; a copy
+    /// that an earlier attempt made is used, once it is synced.
+    /// - Returns: The copy's name, relative to the store's directory.
+    @discardableResult
     package func saveToQuarantine(
         _ range: Range<UInt64>,
         of source: StoreFile
     ) throws(EngineError) -> String {
         let quarantine = try openQuarantine()
         defer { do throws(IOFailure) { try fileSystem.close(quarantine) } catch {} }
-        let (name, target) = try createFresh(
-            prefix: "\(source.name)-\(range.lowerBound)",
-            in: quarantine
-        )
+        let prefix = "\(source.name)-\(range.lowerBound)"
+        if let copy = try findCopy(range, of: source, prefix: prefix, in: quarantine) {
+            try copy.dataSync()
+            try call(.quarantine) { () throws(IOFailure) in
+                try fileSystem.syncDirectory(quarantine)
+            }
+            return copy.name
+        }
+        let (name, target) = try createFresh(prefix: prefix, in: quarantine)
         do {
             try copy(range, of: source, to: target)
             try target.dataSync()
@@ -68,15 +75,62 @@ extension StoreDirectory {
         }
     }
 
+    /// A copy of the range that is there already.
+    private func findCopy(
+        _ range: Range<UInt64>,
+        of source: StoreFile,
+        prefix: String,
+        in quarantine: FileHandle
+    ) throws(EngineError) -> StoreFile? {
+        var number = 1
+        while number < 1_000_000 {
+            let name = "\(prefix)-\(number)"
+            let label = "\(FileName.quarantine)/\(name)"
+            let copy: StoreFile
+            do throws(IOFailure) {
+                let handle = try uninterrupted { () throws(IOFailure) in
+                    try fileSystem.open(name, in: quarantine, .readWrite)
+                }
+                copy = StoreFile(handle, name: label, in: fileSystem)
+            } catch {
+                guard error.errno == ENOENT else { throw EngineError(error, file: label) }
+                return nil
+            }
+            if try isCopy(copy, range, of: source) { return copy }
+            number += 1
+        }
+        return nil
+    }
+
+    private func isCopy(
+        _ copy: StoreFile,
+        _ range: Range<UInt64>,
+        of source: StoreFile
+    ) throws(EngineError) -> Bool {
+        let end = min(range.upperBound, max(range.lowerBound, try source.size()))
+        guard try copy.size() == end - range.lowerBound else { return false }
+        var place = range.lowerBound
+        while place < end {
+            let wanted = Int(min(Self.copySize, end - place))
+            let bytes = try source.read(count: wanted, at: place)
+            guard try copy.read(count: wanted, at: place - range.lowerBound) == bytes else {
+                return false
+            }
+            place += UInt64(wanted)
+        }
+        return true
+    }
+
+    private static let copySize: UInt64 = 256 << 10
+
     private func copy(
         _ range: Range<UInt64>,
         of source: StoreFile,
         to target: StoreFile
     ) throws(EngineError) {
-        let chunkSize: UInt64 = 256 << 10
         var place = range.lowerBound
         while place < range.upperBound {
-            let wanted = Int(min(chunkSize, range.upperBound - place))
+            let wanted = Int(min(Self.copySize, range.upperBound - place))
             let bytes = try source.read(count: wanted, at: place)
             do {
                 try target.writeFully(bytes, at: place - range.lowerBound)

@@ -19,7 +19,7 @@ package final class StoreDirectory: Sendable {
     package let fileSystem: any FileSystem
     let handle: FileHandle
 
-    private init(_ handle: FileHandle, path: String, in fileSystem: any FileSystem) {
+    init(_ handle: FileHandle, path: String, in fileSystem: any FileSystem) {
         self.handle = handle
         self.path = path
         self.fileSystem = fileSystem

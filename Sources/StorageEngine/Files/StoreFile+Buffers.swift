@@ -39,6 +39,16 @@ extension StoreDirectory.Listing {
     var manifestNumbers: [UInt64] {
         known.compactMap { if case .manifest(let number) = $0 { number } else { nil } }.sorted()
     }
+
+    /// Whether the directory is one of backups.
+    var holdsBackups: Bool {
+        known.contains {
+            switch $0 {
+            case .backup, .temporaryBackup, .savedLog, .savedSegment: true
+            default: false
+            }
+        }
+    }
 }
 
 extension EngineError {

@@ -140,6 +140,8 @@ package final class StoreFile: Sendable {
         }
     }
 
+    func unlock() { fileSystem.unlock(usable) }
+
     /// Closes the file; also when it throws.
     package func close() throws(EngineError) {
         let wasClosed = isClosed.exchange(true, ordering: .relaxed)

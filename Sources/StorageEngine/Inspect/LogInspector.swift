@@ -113,16 +113,16 @@ package struct LogInspector {
             let successor = index + 1 < files.count ? files[index + 1].header : nil
             try inspect(file, successor, &inspection)
         }
-        try checkEnd(files.last, &inspection, handle)
+        try checkEnd(max(files.last?.number ?? 0, start ?? 0), &inspection, handle)
         return inspection
     }
 
     private func checkEnd(
-        _ last: OpenFile?,
+        _ last: UInt64,
         _ inspection: inout LogInspection,
         _ handle: Handler
     ) throws {
-        guard numbers == nil, let floor, floor.fileNumber > last?.number ?? 0 else { return }
+        guard numbers == nil, let floor, floor.fileNumber > last else { return }
         inspection.hasMissingFiles = true
         let name = FileName.log(floor.fileNumber).description
         let error = EngineError(.logGap, "the log file that STORE names is missing", file: name)

@@ -36,6 +36,7 @@ struct LogWalk: ~Copyable {
                 records.append((head, Array(operations)))
             }
         } catch {
+            guard !error.isOfSystem else { throw error }
             inspection.isDamaged = true
             try handle(place, .error(error))
             return try jump(&inspection, handle)
@@ -87,7 +88,7 @@ struct LogWalk: ~Copyable {
         do throws(EngineError) {
             while again.offset < offset, try again.next({ _, _ in }) {}
         } catch {
-            guard error.code != .io else { throw error }
+            guard !error.isOfSystem else { throw error }
             return false
         }
         guard again.offset == offset else { return false }

@@ -77,7 +77,7 @@ package struct ManifestInspector {
                 try ManifestHeader(decoding: bytes, file: file.name)
             }
         } catch {
-            guard error.code != .io else { throw error }
+            guard !error.isOfSystem else { throw error }
             inspection.isDamaged = true
             try handle(place(at: error.offset ?? 0), .error(error))
             return inspection
@@ -134,7 +134,7 @@ private struct ManifestWalk: ~Copyable {
                 records.append((head, Array(operations)))
             }
         } catch {
-            guard error.code != .io else { throw error }
+            guard !error.isOfSystem else { throw error }
             inspection.isDamaged = true
             try handle(place, .error(error))
             return try jump(&inspection, handle)

@@ -41,16 +41,17 @@ package final class SegmentInspector {
     /// Whether anything that was read so far is damaged.
     package private(set) var isDamaged = false
 
-    /// Opens a segment and reads its footer.
+    /// Opens a segment and reads its footer. `name`: the file it is in, where that is another one.
     ///
     /// - Throws: ``EngineError`` with code `io` and ENOENT when there is none, `corruption` when it
     ///   has no good footer, or is of another number, or of another history than the one given.
     package init(
         number: UInt64,
         in directory: StoreDirectory,
-        historyID: UniqueID? = nil
+        historyID: UniqueID? = nil,
+        name: FileName? = nil
     ) throws(EngineError) {
-        file = try directory.open(.segment(number), for: .read)
+        file = try directory.open(name ?? .segment(number), for: .read)
         footer = try Segment.footer(of: file)
         guard footer.fileNumber == number, footer.historyID == historyID ?? footer.historyID else {
             throw .corruption(
@@ -186,14 +187,7 @@ package final class SegmentInspector {
 
     private func inspectRanges(_ keys: KeyRange, _ handle: Handler) throws {
         guard let section = footer.handle(of: .ranges) else { return }
-        let found = try attempt(handle) { () throws(EngineError) in
-            let block = try read(section, .ranges)
-            do throws(DecodingFailure) {
-                return try RangesBlock.decode(block.bytes)
-            } catch {
-                throw corrupt(error.reason, at: section.offset)
-            }
-        }
+        let found = try attempt(handle, readRanges) ?? nil
         for fragment in found?.fragments ?? [] {
             let operation = InspectedOperation(fragment)
             guard operation.touches(keys) else { continue }
@@ -220,7 +214,87 @@ package final class SegmentInspector {
         }
     }
 
+    // MARK: - What is lost
+
+    /// What of a segment's entries cannot be read.
+    package struct Losses: Sendable {
+        /// The keys of the data blocks that are damaged; blocks side by side are one range.
+        package var keys: [KeyRange] = []
+        /// Whether the range tombstones are damaged.
+        package var losesRanges = false
+        /// Versions, and pieces of range tombstones, that can be read.
+        package var readableCount: UInt64 = 0
+        package var errors: [EngineError] = []
+    }
+
+    /// Reads all entries, and tells what cannot be read.
+    ///
+    /// - Throws: ``EngineError`` with code `corruption` when there is no index, so that nothing can
+    ///   be read; `io`.
+    package func losses() throws(EngineError) -> Losses {
+        let index = try index()
+        var losses = Losses()
+        var lastLost: Int?
+        for number in 0..<index.count {
+            do throws(EngineError) {
+                losses.readableCount += try countEntries(in: index.handle(number))
+            } catch {
+                guard !error.isOfSystem else { throw error }
+                if losses.errors.count < Self.errorsMax { losses.errors.append(error) }
+                let isNext = lastLost == number - 1 || losses.keys.count == Self.errorsMax
+                let start = isNext ? losses.keys.popLast()?.lower : nil
+                let lower = start ?? (number > 0 ? Array(index.key(number - 1)) : [])
+                // The separator belongs to the block.
+                let upper = Array(index.key(number)) + [0]
+                losses.keys.append(KeyRange(from: lower, to: upper))
+                lastLost = number
+            }
+        }
+        do throws(EngineError) {
+            losses.readableCount += try readRanges().map { UInt64($0.fragments.count) } ?? 0
+        } catch {
+            guard !error.isOfSystem else { throw error }
+            losses.errors.append(error)
+            losses.losesRanges = true
+        }
+        return losses
+    }
+
+    private static let errorsMax = 1000
+
+    /// The entries of a data block, which must be in order.
+    private func countEntries(in block: BlockHandle) throws(EngineError) -> UInt64 {
+        guard let data = DataBlock(owningEntries: try readPayload(block, .data)) else {
+            throw corrupt("malformed data block", at: block.offset)
+        }
+        var cursor = DataBlockCursor()
+        cursor.open(data)
+        cursor.seekToFirst()
+        var count: UInt64 = 0
+        while cursor.isOnEntry {
+            count += 1
+            cursor.next()
+        }
+        guard !cursor.isMalformed else { throw corrupt("malformed data block", at: block.offset) }
+        return count
+    }
+
+    private func readRanges() throws(EngineError) -> RangeTombstones? {
+        guard let section = footer.handle(of: .ranges) else { return nil }
+        let block = try read(section, .ranges)
+        do throws(DecodingFailure) {
+            return try RangesBlock.decode(block.bytes)
+        } catch {
+            throw corrupt(error.reason, at: section.offset)
+        }
+    }
+
     // MARK: - Blocks
+
+    /// Whether the file is the one that the manifest names.
+    package func isNamed(by info: SegmentInfo) -> Bool {
+        footer.fileSize == info.size && footer.contentChecksum == info.checksum
+    }
 
     /// Where the data blocks end.
     private var dataEnd: UInt64 {
@@ -276,7 +350,7 @@ package final class SegmentInspector {
         do throws(EngineError) {
             return try body()
         } catch {
-            guard error.code != .io else { throw error }
+            guard !error.isOfSystem else { throw error }
             isDamaged = true
             try handle(place(at: error.offset ?? 0), .error(error))
             return nil

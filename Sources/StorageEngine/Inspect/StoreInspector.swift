@@ -30,7 +30,7 @@ package enum StoreInspector {
     /// Reads what STORE says; `nil` when there is none.
     package static func mark(of directory: StoreDirectory) throws(EngineError) -> StoreMark? {
         guard let file = try directory.openIfPresent(.store, for: .read) else { return nil }
-        let bytes = try file.read(count: StoreMark.encodedSize + 1, at: 0)
+        let bytes = try file.read(count: StoreMark.sizeMax + 1, at: 0)
         return try bytes.span.withUnsafeBytes { bytes throws(EngineError) in
             try StoreMark(decoding: bytes)
         }
@@ -190,8 +190,10 @@ extension FileName {
     /// Whether only a store has such a file.
     fileprivate var isOfStore: Bool {
         switch self {
-        case .log, .manifest, .segment, .temporaryStore: true
-        case .store, .lock, .quarantine, .temporaryLog: false
+        case .log, .manifest, .segment, .temporaryStore, .slots: true
+        case .store, .lock, .quarantine, .temporaryLog, .temporarySlots, .backup,
+            .temporaryBackup, .savedLog, .savedSegment:
+            false
         }
     }
 }

@@ -1,5 +1,6 @@
-/// What the headers of log files and manifests have in common: magic number, format version, size
-/// and features at the beginning, a checksum at the end. They have these places in every version.
+/// What the headers of log files, manifests, lists of backups and packs have in common: magic
+/// number, format version, size and features at the beginning, a checksum at the end. They have
+/// these places in every version.
 struct FilePreamble: Sendable {
     let magic: UInt64
     let version: UInt32
@@ -33,10 +34,11 @@ struct FilePreamble: Sendable {
     /// another version. Then other versions and unknown features are refused, before any other
     /// field is believed.
     ///
-    /// - Throws: ``EngineError`` with code `corruption` or `unsupportedFormat`.
+    /// - Throws: ``EngineError`` with code `corruption` or `unsupportedFormat`. `file` is what it
+    ///   names; `nil` for what is in no file.
     func check(
         _ bytes: UnsafeRawBufferPointer,
-        file: String
+        file: String?
     ) throws(EngineError) -> ByteReader {
         guard bytes.count == headerSize else {
             throw corrupt("\(bytes.count) bytes, expected \(headerSize)", file, at: 0)
@@ -64,11 +66,12 @@ struct FilePreamble: Sendable {
         return reader
     }
 
-    func corrupt(_ what: String, _ file: String, at offset: UInt64) -> EngineError {
-        .corruption("reading a \(kind)'s header: \(what)", file: file, offset: offset)
+    func corrupt(_ what: String, _ file: String?, at offset: UInt64) -> EngineError {
+        let message = "reading a \(kind)'s header: \(what)"
+        return EngineError(.corruption, message, file: file, offset: offset)
     }
 
-    private func unsupported(_ what: String, _ file: String, at offset: UInt64) -> EngineError {
+    private func unsupported(_ what: String, _ file: String?, at offset: UInt64) -> EngineError {
         let message = "reading a \(kind): \(what)"
         return EngineError(.unsupportedFormat, message, file: file, offset: offset)
     }

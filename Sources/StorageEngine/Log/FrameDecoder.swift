@@ -21,7 +21,9 @@ struct FrameDecoder: ~Copyable {
     ) throws(DecodingFailure) -> Records {
         var records = Records(header, baseStamp: baseStamp)
         guard header.hasRecords else {
-            guard header.storedSize == 0, header.rawSize == 0 else {
+            // The index in a seal is for those who look for a place to start.
+            let sizeMax = header.flags.contains(.seal) ? RestartIndex.encodedSizeMax : 0
+            guard header.storedSize <= sizeMax, header.rawSize == header.storedSize else {
                 throw .malformed("payload in a frame without records")
             }
             return records

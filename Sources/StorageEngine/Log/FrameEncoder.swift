@@ -19,6 +19,10 @@ struct FrameEncoder: ~Copyable {
     private var mustRestart = true
     /// Whole frames, ready to be written.
     private(set) var output = ByteBuffer(capacity: 64 << 10)
+    /// The restart frames in ``output``.
+    private(set) var restarts: [RestartIndex.Point] = []
+    /// Where the window began in the file.
+    private var restartOffset: UInt64 = 0
     /// Raw and stored bytes of all frames so far.
     private(set) var rawBytes: UInt64 = 0
     private(set) var frameCount: UInt64 = 0
@@ -38,6 +42,7 @@ struct FrameEncoder: ~Copyable {
 
     mutating func clearOutput() {
         output.removeAll()
+        restarts.removeAll(keepingCapacity: true)
         if output.capacity > 4 << 20 { output = ByteBuffer(capacity: 64 << 10) }
     }
 
@@ -61,7 +66,9 @@ struct FrameEncoder: ~Copyable {
         at place: inout Place
     ) -> Int {
         let head = buffer.entries[first]
-        let restarts = mustRestart || !fits(head)
+        let restarts =
+            mustRestart || !fits(head)
+            || place.offset - restartOffset >= LogFormat.restartDistance
         if restarts {
             stream.restart()
             position = 0
@@ -125,26 +132,50 @@ struct FrameEncoder: ~Copyable {
         mustRestart = true
     }
 
-    /// Appends a frame without records: a sync marker or a seal.
-    mutating func encodeEmpty(
-        _ flags: FrameHeader.Flags,
+    /// Appends a sync marker.
+    mutating func encodeMarker(lastSequence: UInt64, at place: inout Place) {
+        encodeEmpty(.syncMarker, .init(start: nil, count: 0), lastSequence, nil, at: &place)
+    }
+
+    /// Appends a seal, with the restart frames of its file.
+    mutating func encodeSeal(
+        _ index: RestartIndex,
         lastSequence: UInt64,
         logHash: UInt64,
+        at place: inout Place
+    ) {
+        var payload = ByteBuffer()
+        index.encode(into: &payload, base: place.stream.baseSequence)
+        encodeEmpty(
+            payload.count > 0 ? [.seal, .storedRaw] : .seal,
+            payload.bytes,
+            lastSequence,
+            logHash,
+            at: &place
+        )
+    }
+
+    /// Appends a frame without records.
+    private mutating func encodeEmpty(
+        _ flags: FrameHeader.Flags,
+        _ payload: UnsafeRawBufferPointer,
+        _ lastSequence: UInt64,
+        _ logHash: UInt64?,
         at place: inout Place
     ) {
         appendFrame(
             FrameHeader(
                 flags: flags,
-                payloadHash: Checksum.xxh3(.init(start: nil, count: 0)),
-                storedSize: 0,
-                rawSize: 0,
+                payloadHash: Checksum.xxh3(payload),
+                storedSize: payload.count,
+                rawSize: payload.count,
                 previousSequence: lastSequence,
                 firstSequence: lastSequence,
                 lastSequence: lastSequence,
                 syncedThrough: place.syncedThrough,
-                logHash: flags.contains(.seal) ? logHash : nil
+                logHash: logHash
             ),
-            payload: .init(start: nil, count: 0),
+            payload: payload,
             at: &place
         )
     }
@@ -179,6 +210,15 @@ struct FrameEncoder: ~Copyable {
         payload: UnsafeRawBufferPointer,
         at place: inout Place
     ) {
+        if header.flags.contains(.restart) {
+            restartOffset = place.offset
+            restarts.append(
+                RestartIndex.Point(
+                    offset: place.offset,
+                    previousSequence: header.previousSequence
+                )
+            )
+        }
         let start = output.count
         let headerSize = header.encode(
             to: output.reserve(FrameHeader.encodedSizeMax),

@@ -3,7 +3,7 @@
 //   log file := header frame* zero*                     (all numbers little-endian)
 //
 //   header   := 0    magic              8 bytes, "SEWALOG\n"
-//               8    formatVersion      u32, 1
+//               8    formatVersion      u32, 2
 //               12   headerSize         u32, 4096
 //               16   requiredFeatures   u64, an unknown bit refuses the file, untouched
 //               24   ignorableFeatures  u64, unknown bits mean nothing
@@ -46,8 +46,9 @@
 // (2) The payload's hash is verified before the payload is decoded, every length before it is used.
 // (3) The payload of a frame is its records, LZ4-compressed with up to 64 KiB before it as
 //     dictionary (the raw payloads since the last restart, one behind the other). A restart frame
-//     has no dictionary; at most 256 KiB of raw payload lie between two restarts. A payload that
-//     does not shrink is stored raw, and still belongs to the dictionary of those behind it.
+//     has no dictionary; at most 256 KiB of raw payload lie between two restarts, and little more
+//     than that in the file. A payload that does not shrink is stored raw, and still belongs to the
+//     dictionary of those behind it.
 // (4) A large frame has one record, with operations over 64 KiB: its head raw, then the operations
 //     as an independent LZ4 block, or raw. It is a restart frame, and so is the one behind it.
 // (5) Frames are consecutive: the last sequence before a frame is the last of the frame before.
@@ -56,18 +57,22 @@
 // (7) A file is synced as a whole before the first frame goes into its successor, whose header
 //     repeats its length, last sequence and hash. A seal ends a finished file; the file is cut
 //     behind it. One sync covers the seal and the last frames before it, so that a seal alone
-//     proves nothing: the successor's header or the store's floor does.
+//     proves nothing: the successor's header or the store's floor does. Its payload, stored raw,
+//     is the index of the file's restart frames (`RestartIndex.swift`).
 // (8) The header is synced before the first frame. A zero header marks a file that was made ahead.
 //
 // `FormatGoldenTests` pins these bytes; changing them takes a new format version.
 
 /// Numbers of the log format.
 package enum LogFormat {
-    package static let version: UInt32 = 1
+    package static let version: UInt32 = 2
     package static let headerSize = 4096
     package static let alignment = 8
     /// Frames of one stream share a window of this size; a restart begins a new one.
     package static let windowSize = 256 << 10
+    /// Behind this many bytes of the file a frame restarts, even when its window has room: headers
+    /// of very small frames outweigh their payloads.
+    package static let restartDistance: UInt64 = 256 << 10
     /// Operations above this size make a frame of their own.
     package static let largeSize = 64 << 10
     /// Required features that this version knows.
@@ -95,6 +100,11 @@ package enum LogFormat {
         bytes.append(fileNumber)
         return Checksum.xxh3(bytes.bytes)
     }
+}
+
+/// How much of a log file there is.
+struct LogLength: Sendable, Hashable {
+    let fileNumber, length: UInt64
 }
 
 /// Where a log file ends: what its successor's header repeats.

@@ -20,7 +20,7 @@ package final class LogReader {
 
     private let file: StoreFile
     private let stream: FrameStream
-    private let limit: UInt64
+    private var limit: UInt64
     private var input: FileInput
     private var decoder = FrameDecoder()
     /// Whether the next frame's word is taken for what came before it.
@@ -30,6 +30,8 @@ package final class LogReader {
     package private(set) var offset: UInt64
     package private(set) var lastSequence: UInt64
     package private(set) var logHash: UInt64
+    /// The log hash before the last record that was read.
+    package private(set) var hashBefore: UInt64 = 0
     package private(set) var lastStamp: UInt64
     /// The greatest length that a good frame proves to have been synced.
     package private(set) var syncedThrough = UInt64(LogFormat.headerSize)
@@ -89,6 +91,23 @@ package final class LogReader {
         syncedThrough = max(syncedThrough, found.header.syncedThrough)
         if found.header.flags.contains(.seal) { stop = .sealed }
         return true
+    }
+
+    /// Reads on after the end of the file, which has grown to a length since.
+    func extend(to length: UInt64) {
+        guard length > limit else { return }
+        limit = length
+        input.extend(to: length)
+        if stop == .endOfFile { stop = nil }
+    }
+
+    /// Once reading has ended: looks again at what is there, up to a length, for a file that
+    /// somebody writes to.
+    func readOn(to length: UInt64) {
+        guard stop != .sealed else { return }
+        stop = nil
+        limit = max(limit, length)
+        input = FileInput(file: file, limit: limit)
     }
 
     /// Once reading has ended: the offset of the last byte behind ``offset`` that is not zero.
@@ -170,6 +189,7 @@ package final class LogReader {
             )
             while let record = try records.next() {
                 let digest = LogHash.digest(record.operations)
+                hashBefore = logHash
                 logHash = LogHash.next(logHash, record.head, digest: digest)
                 lastStamp = max(lastStamp, record.head.stamp)
                 do { try body(record.head, record.operations) } catch {

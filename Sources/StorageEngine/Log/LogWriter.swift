@@ -1,12 +1,13 @@
 /// The file that frames are appended to.
 ///
-/// Thread safety: `file`, `header` and `frames` are constant; `length` belongs to the append role.
+/// Thread safety: `file`, `header` and `frames` are constant; the rest belongs to the append role.
 final class ActiveLogFile: @unchecked Sendable {
     let file: StoreFile
     let header: LogFileHeader
     let frames: FrameStream
     /// Logical length: where the next frame goes.
     fileprivate(set) var length = UInt64(LogFormat.headerSize)
+    fileprivate var restarts = RestartIndex()
 
     init(file: StoreFile, header: LogFileHeader) {
         self.file = file
@@ -39,13 +40,15 @@ enum AppendFailure: Error {
 final class LogWriter {
     private let directory: StoreDirectory
     private let historyID, memberID: UniqueID
+    private let catalog: LogCatalog
     /// How much of a new file is reserved at once.
     private let reservedSize: UInt64
     private var encoder = FrameEncoder()
 
     private(set) var current: ActiveLogFile?
-    /// The end of the finished files, before ``current``.
+    /// The end of the finished files, before ``current``; and where it was at first.
     private(set) var end: LogEnd
+    private let openedEnd: LogEnd
     /// The last record in the log, and the hash with it.
     private(set) var lastSequence: UInt64
     private(set) var logHash: UInt64
@@ -55,17 +58,18 @@ final class LogWriter {
     /// Goes on behind the end of a log.
     init(
         directory: StoreDirectory,
-        historyID: UniqueID,
-        memberID: UniqueID,
+        identity: (historyID: UniqueID, memberID: UniqueID),
+        catalog: LogCatalog,
         end: LogEnd,
         lastStamp: UInt64,
         reservedSize: UInt64
     ) {
         self.directory = directory
-        self.historyID = historyID
-        self.memberID = memberID
+        self.catalog = catalog
+        (historyID, memberID) = identity
         self.reservedSize = reservedSize
         self.end = end
+        openedEnd = end
         self.lastStamp = lastStamp
         lastSequence = end.lastSequence
         logHash = end.logHash
@@ -103,7 +107,7 @@ final class LogWriter {
     func appendMarker(syncedThrough: UInt64) throws(AppendFailure) {
         guard let current else { return }
         var place = place(in: current, syncedThrough: syncedThrough)
-        encoder.encodeEmpty(.syncMarker, lastSequence: lastSequence, logHash: logHash, at: &place)
+        encoder.encodeMarker(lastSequence: lastSequence, at: &place)
         try write(to: current, through: place.offset)
     }
 
@@ -125,6 +129,9 @@ final class LogWriter {
             throw cutBack(active, error.error, touched: error.bytesWritten > 0)
         }
         active.length = length
+        guard !encoder.restarts.isEmpty else { return }
+        for point in encoder.restarts { active.restarts.append(point) }
+        catalog.note(encoder.restarts, inFile: active.header.fileNumber)
     }
 
     /// Removes what a failed append left behind, so that nothing is ever appended behind it.
@@ -153,7 +160,7 @@ final class LogWriter {
             throw .refused(error, touched: false)
         }
         do throws(AppendFailure) {
-            return try begin(file, epochs: epochs, startsEpoch: true)
+            return try begin(file, epochs: epochs)
         } catch {
             guard case .refused(let cause, _) = error else { throw error }
             do throws(EngineError) {
@@ -197,14 +204,17 @@ final class LogWriter {
         }
     }
 
-    /// Writes the header of a file made ahead; from then on it is the current one.
+    /// Writes the header of a file made ahead; from then on it is the current one. It is the first
+    /// of its epoch when that began where the file before ends.
     ///
     /// When there is no room for the header (where nothing is reserved) the file is not begun.
     private func begin(
         _ file: StoreFile,
-        epochs: [EpochEntry],
-        startsEpoch: Bool
+        epochs: [EpochEntry]
     ) throws(AppendFailure) -> ActiveLogFile {
+        let startsEpoch = epochs.last.map {
+            $0.lastSequenceBefore == end.lastSequence && $0.logHashBefore == end.logHash
+        }
         let header = LogFileHeader(
             identity: LogFileIdentity(
                 historyID: historyID,
@@ -213,7 +223,7 @@ final class LogWriter {
             ),
             baseStamp: lastStamp,
             predecessor: end,
-            startsEpoch: startsEpoch,
+            startsEpoch: startsEpoch ?? false,
             epochs: epochs
         )
         do throws(EngineError) {
@@ -224,6 +234,8 @@ final class LogWriter {
         do throws(EngineError) { try file.dataSync() } catch { throw .broken(error) }
         let active = ActiveLogFile(file: file, header: header)
         current = active
+        logHash = active.frames.initialHash
+        catalog.begin(header)
         encoder.restart()
         return active
     }
@@ -239,7 +251,7 @@ final class LogWriter {
         guard let old = current else { preconditionFailure("only a begun log changes files") }
         try seal(old, syncedThrough: syncedThrough)
         do throws(AppendFailure) {
-            _ = try begin(next, epochs: epochs, startsEpoch: false)
+            _ = try begin(next, epochs: epochs)
         } catch {
             // Behind the seal of the old file nothing can be appended.
             throw .broken(error.error)
@@ -249,7 +261,12 @@ final class LogWriter {
 
     private func seal(_ active: ActiveLogFile, syncedThrough: UInt64) throws(AppendFailure) {
         var place = place(in: active, syncedThrough: syncedThrough)
-        encoder.encodeEmpty(.seal, lastSequence: lastSequence, logHash: logHash, at: &place)
+        encoder.encodeSeal(
+            active.restarts,
+            lastSequence: lastSequence,
+            logHash: logHash,
+            at: &place
+        )
         try write(to: active, through: place.offset)
         do throws(EngineError) {
             try active.file.dataSync()
@@ -262,13 +279,16 @@ final class LogWriter {
             lastSequence: lastSequence,
             logHash: logHash
         )
+        catalog.finish(end, lastStamp: lastStamp)
     }
 
     /// Seals, syncs and trims the current file: a clean end.
     ///
     /// - Returns: Where the log ends, `nil` when nothing was written since the store was opened.
     func finish(syncedThrough: UInt64) throws(EngineError) -> LogEnd? {
-        guard let active = current else { return nil }
+        if current?.header.startsEpoch == true { try discardEmpty() }
+        // Files that this opening has finished may be all that it leaves.
+        guard let active = current else { return end == openedEnd ? nil : end }
         do throws(AppendFailure) {
             try seal(active, syncedThrough: syncedThrough)
         } catch {
@@ -279,10 +299,23 @@ final class LogWriter {
         return end
     }
 
-    /// Removes a file that was made ahead and not used.
-    func discard(_ file: StoreFile) throws(EngineError) {
+    /// Whether nothing was appended to the current file.
+    var isCurrentEmpty: Bool { current?.length == UInt64(LogFormat.headerSize) }
+
+    /// Removes the current file when nothing was appended to it: an epoch without a record leaves
+    /// no trace in the log, and none in the log hash.
+    func discardEmpty() throws(EngineError) {
+        guard let active = current, isCurrentEmpty else { return }
+        current = nil
+        logHash = end.logHash
+        catalog.removeCurrent()
+        try discard(active.file, number: active.header.fileNumber)
+    }
+
+    /// Removes a file that was made ahead and not used, or holds nothing.
+    func discard(_ file: StoreFile, number: UInt64) throws(EngineError) {
         try file.close()
-        try directory.durableRemove([.log(end.fileNumber + 1)])
+        try directory.durableRemove([.log(number)])
     }
 
     /// Closes the current file as it is.

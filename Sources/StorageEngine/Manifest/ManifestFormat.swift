@@ -31,7 +31,7 @@
 //               14   nextSegmentNumber  a number
 //   segment  := number size checksum:u64 smallest:key largest:key minSequence maxSequence
 //               entryCount tombstoneCount rangeTombstoneCount rawBytes
-//               excludesLargest (1: the greatest key is the end of a range tombstone)
+//               excludesLargest (1: the greatest key is the end of a range tombstone) keyCount
 //   key      := size bytes
 //
 // What is not marked u64 is a varint. Tags 2, 4 and 10 may be there many times, in any order; the

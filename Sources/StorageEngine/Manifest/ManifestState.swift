@@ -28,6 +28,11 @@ package struct ManifestState: Hashable, Sendable {
     /// The state of a store without a segment.
     package init() {}
 
+    /// Forgets epochs that began at or behind the end of a history: it was cut back.
+    mutating func forgetEpochs(from sequence: UInt64) {
+        epochs.removeAll { $0.lastSequenceBefore >= sequence }
+    }
+
     package var segmentCount: Int { numbers.count }
 
     /// The edit that makes this state of an empty one.
@@ -175,7 +180,7 @@ package struct ManifestState: Hashable, Sendable {
         let info = segment.info
         let sizes = [
             info.size, info.rawBytes, info.entryCount, info.tombstoneCount,
-            info.rangeTombstoneCount,
+            info.rangeTombstoneCount, info.keyCount,
         ]
         guard levels.indices.contains(segment.level) else {
             throw .malformed("segment \(info.number) in level \(segment.level)")

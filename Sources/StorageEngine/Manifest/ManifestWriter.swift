@@ -77,9 +77,15 @@ package final class ManifestWriter {
         if let file = appendable(operations.count) {
             try append(operations, to: file)
         } else {
-            try switchFile(to: next)
+            try switchFile(to: next) { _ in }
         }
         state = next
+    }
+
+    /// Begins a new file of the state, and makes other changes of the mark along with it: both are
+    /// durable when this returns, or neither is.
+    package func rewrite(_ change: (inout StoreMark) -> Void) throws(EngineError) {
+        try switchFile(to: state, change)
     }
 
     /// Seals the file: a clean end. A later commit would begin a new one.
@@ -88,8 +94,8 @@ package final class ManifestWriter {
         active = nil
         var place = file.end.place
         defer { encoder.clearOutput() }
-        encoder.encodeEmpty(
-            .seal,
+        encoder.encodeSeal(
+            RestartIndex(),
             lastSequence: file.end.lastSequence,
             logHash: file.end.logHash,
             at: &place
@@ -151,7 +157,10 @@ package final class ManifestWriter {
     // MARK: - New files
 
     /// Makes a file of a state, and makes it the one that counts.
-    private func switchFile(to next: ManifestState) throws(EngineError) {
+    private func switchFile(
+        to next: ManifestState,
+        _ change: (inout StoreMark) -> Void
+    ) throws(EngineError) {
         active = nil
         let found = try directory.list().manifestNumbers
         let highest = max(found.last ?? 0, markFile.mark.manifest)
@@ -163,7 +172,10 @@ package final class ManifestWriter {
             )
         }
         let made = try makeFile(number: highest + 1, next)
-        try markFile.update { $0.manifest = highest + 1 }
+        try markFile.update { mark in
+            change(&mark)
+            mark.manifest = highest + 1
+        }
         active = made
         removeIfPossible(found)
     }

@@ -1,13 +1,13 @@
 /// The segments of a store, opened as its manifest names them.
 struct OpenedTree {
-    let state: ManifestState
+    private(set) var state: ManifestState
     let version: Version
     /// Above the number of every segment file that there is or was.
     let nextSegmentNumber: UInt64
-    /// Files that nothing needs: segments that the manifest does not name, and log files up to its
-    /// log's start. They are garbage once this opening has made an edit durable: of the one that
-    /// the manifest ends with, and of STORE, nobody knows more than that the kernel has them. Until
-    /// then the disk may hold an older version, which needs what the newer one has replaced.
+    /// Segments that nothing needs. They are garbage once this opening has made an edit durable: of
+    /// the one that the manifest ends with, and of STORE, nobody knows more than that the kernel
+    /// has them. Until then the disk may hold an older version, which needs what the newer one has
+    /// replaced.
     let leftovers: [FileName]
 
     /// Reads the manifest and opens every segment; nothing is changed.
@@ -45,8 +45,6 @@ struct OpenedTree {
             case .segment(let number) where !live.contains(number):
                 leftovers.append(name)
                 next = max(next, number + 1)
-            case .log(let number) where number <= state.logStart.fileNumber:
-                leftovers.append(name)
             default: break
             }
         }
@@ -79,4 +77,7 @@ struct OpenedTree {
             epochs: state.epochs
         )
     }
+
+    /// Forgets epochs that began at or behind the end of the log.
+    mutating func forgetEpochs(from sequence: UInt64) { state.forgetEpochs(from: sequence) }
 }

@@ -141,6 +141,7 @@ extension ByteBuffer {
         append(varint: info.rangeTombstoneCount)
         append(varint: info.rawBytes)
         append(varint: info.excludesLargest ? 1 : 0)
+        append(varint: info.keyCount)
     }
 
     private mutating func append(key: [UInt8]) {
@@ -196,7 +197,8 @@ extension SegmentInfo {
             let largest = reader.key(), let minSequence = reader.varint(),
             let maxSequence = reader.varint(), let entryCount = reader.varint(),
             let tombstoneCount = reader.varint(), let rangeTombstoneCount = reader.varint(),
-            let rawBytes = reader.varint(), let excludesLargest = reader.size(max: 1)
+            let rawBytes = reader.varint(), let excludesLargest = reader.size(max: 1),
+            let keyCount = reader.varint()
         else { return nil }
         self.init(number: number)
         self.size = size
@@ -210,5 +212,6 @@ extension SegmentInfo {
         self.rangeTombstoneCount = rangeTombstoneCount
         self.rawBytes = rawBytes
         self.excludesLargest = excludesLargest == 1
+        self.keyCount = keyCount
     }
 }

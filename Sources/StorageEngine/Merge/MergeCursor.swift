@@ -18,9 +18,10 @@ struct MergeCursor: ~Copyable {
 
     init(_ sources: [VisibleSource]) { self.sources = sources }
 
-    /// All that is visible of a view at a sequence.
-    init(_ view: ReadView, at sequence: UInt64) {
-        var sources: [VisibleSource] = [IndexSource(view.active, at: sequence)]
+    /// All that is visible of a view at a sequence, and of what lies over it.
+    init(_ view: ReadView, at sequence: UInt64, under overlay: VisibleSource? = nil) {
+        var sources: [VisibleSource] = overlay.map { [$0] } ?? []
+        sources.append(IndexSource(view.active, at: sequence))
         sources += view.sealed.map { IndexSource($0, at: sequence) }
         for (number, level) in view.version.levels.enumerated() where !level.isEmpty {
             if number == 0 {

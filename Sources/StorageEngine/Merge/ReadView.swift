@@ -17,13 +17,16 @@ final class ReadView: Sendable {
         self.version = version
     }
 
+    /// The indexes, the newest first.
+    var indexes: [MemoryIndex] { [active] + sealed }
+
     /// Whether a newer view has taken this one's place.
     var isReplaced: Bool { replaced.load(ordering: .relaxed) }
     func noteReplaced() { replaced.store(true, ordering: .relaxed) }
 
     /// All range tombstones, those of the active index as they are now.
     var rangeTombstones: RangeTombstones {
-        let sets = ([active] + sealed).map(\.rangeTombstones) + [version.rangeTombstones]
+        let sets = indexes.map(\.rangeTombstones) + [version.rangeTombstones]
         let filled = sets.filter { !$0.isEmpty }
         return filled.count == 1 ? filled[0] : RangeTombstones(merging: filled)
     }
@@ -32,7 +35,7 @@ final class ReadView: Sendable {
     /// tombstone hides all in its range.
     var lastVersionSequence: UInt64 {
         var last = version.maxSequence
-        for index in [active] + sealed { last = max(last, index.lastVersionSequence) }
+        for index in indexes { last = max(last, index.lastVersionSequence) }
         return last
     }
 

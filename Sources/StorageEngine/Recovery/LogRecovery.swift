@@ -23,8 +23,6 @@ package struct RecoveredLog: Sendable {
     package var end = LogEnd.start
     /// The epoch table, the newest entry last.
     package var epochs: [EpochEntry] = []
-    /// The ends of the files that were read, ascending.
-    package var finishedEnds: [LogEnd] = []
     package var lastStamp: UInt64 = 0
     package var report = RecoveryReport()
 }
@@ -73,6 +71,8 @@ struct LogRecovery {
         mark = markFile.mark
         log.end = start.end
         log.epochs = start.epochs
+        // There may be no log file to tell it.
+        log.lastStamp = mark.lastStamp
     }
 
     /// A log file that has a header.
@@ -85,6 +85,12 @@ struct LogRecovery {
     /// Reads every surviving record, in order; `repair` also settles the end of the log on disk,
     /// which a read-only open does not.
     mutating func run(repair: Bool, _ apply: Apply) throws(EngineError) -> RecoveredLog {
+        let cut = LogCut(directory: directory, markFile: markFile)
+        if repair {
+            try cut.finish()
+        } else if try cut.isPending() {
+            throw EngineError(.logGap, "opening the log: it is being cut back; open it for writing")
+        }
         let found = try findFiles()
         var openTail: Tail?
         for (index, file) in found.files.enumerated() {
@@ -95,7 +101,6 @@ struct LogRecovery {
             if let expected {
                 let stamp = successor?.baseStamp ?? mark.lastStamp
                 try readFinished(file, expected: expected, stamp: stamp, apply)
-                log.finishedEnds.append(log.end)
             } else {
                 openTail = try readLast(file, apply)
             }
@@ -107,9 +112,14 @@ struct LogRecovery {
             throw EngineError(
                 .logGap,
                 "opening the log: it ends at sequence \(log.end.lastSequence), segments hold "
-                    + "what was written up to \(start.flushedSequence)"
+                    + "what was written up to \(start.flushedSequence)",
+                file: FileName.log(max(log.end.fileNumber, 1)).description,
+                offset: log.end.length
             )
         }
+        // What began behind the end was cut off, or left no record.
+        let end = log.end.lastSequence
+        log.epochs.removeAll { $0.lastSequenceBefore >= end }
         return log
     }
 
@@ -122,8 +132,10 @@ struct LogRecovery {
         guard log.end.fileNumber >= mark.floor.fileNumber else {
             throw EngineError(
                 .logGap,
-                "opening the log: file number \(mark.floor.fileNumber) is missing, "
-                    + "the last one found is \(log.end.fileNumber)"
+                "opening the log: this file is missing, "
+                    + "the last one found is number \(log.end.fileNumber)",
+                file: FileName.log(mark.floor.fileNumber).description,
+                offset: 0
             )
         }
     }
@@ -149,7 +161,8 @@ struct LogRecovery {
                     .logGap,
                     "opening the log: file \(file.name) follows file number "
                         + "\(found.unused[0]), which was never used",
-                    file: file.name
+                    file: file.name,
+                    offset: 0
                 )
             }
             found.files.append(used)
@@ -368,7 +381,6 @@ struct LogRecovery {
         log.end = try TailRewriter(directory: directory, mark: mark, tail: tail).run(
             &log.report.rewrittenRecords
         )
-        log.finishedEnds.append(log.end)
         try moveFloor()
         let length = log.end.fileNumber == number ? log.end.length : tail.proven
         try directory.open(.log(number), for: .readWrite).truncate(to: length)

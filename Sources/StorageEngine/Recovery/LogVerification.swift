@@ -20,7 +20,7 @@ struct LogVerification {
     /// Reads all files behind an obsolete one; `liveEnd` is what has been appended to the one that
     /// is being written.
     func run(
-        liveEnd: (fileNumber: UInt64, length: UInt64)?,
+        liveEnd: LogLength?,
         behind obsolete: UInt64 = 0
     ) throws(EngineError) -> VerificationReport {
         var report = VerificationReport()

@@ -19,6 +19,9 @@
 // manifest: the one manifest file that counts; others are leftovers. It was synced, with its name,
 // before STORE named it.
 //
+// Magic number, version, size and features, and the checksum at the end, have these places in every
+// version. The checksum comes first: a damaged file must not look like one of another version.
+//
 // `FormatGoldenTests` pins these bytes.
 
 package struct StoreMark: Hashable, Sendable {
@@ -29,6 +32,8 @@ package struct StoreMark: Hashable, Sendable {
     package var lastStamp: UInt64
 
     package static let encodedSize = 120
+    /// How much of the file is read; no version has more.
+    package static let sizeMax = 4096
     private static let magic: UInt64 = 0x0a45_524f_5453_4553  // "SESTORE\n"
     private static let version: UInt32 = 2
 
@@ -69,38 +74,39 @@ package struct StoreMark: Hashable, Sendable {
         guard reader.uint64() == Self.magic else {
             throw .corruption("reading the store's mark: no magic number", file: file, offset: 0)
         }
-        guard let version = reader.uint32(), version == Self.version else {
-            throw EngineError(
-                .unsupportedFormat,
-                "reading the store's mark: another format version than \(Self.version)",
-                file: file,
-                offset: 8
-            )
-        }
-        guard reader.uint32() == UInt32(Self.encodedSize), bytes.count == Self.encodedSize else {
+        let version = reader.uint32() ?? 0
+        guard let size = reader.uint32(), bytes.count == Int(size), size >= 32 else {
             throw .corruption(
-                "reading the store's mark: \(bytes.count) bytes, expected \(Self.encodedSize)",
+                "reading the store's mark: \(bytes.count) bytes, which is not its size",
                 file: file,
                 offset: 12
             )
         }
-        guard reader.uint64() == 0 else {
-            throw EngineError(
-                .unsupportedFormat,
-                "reading the store's mark: unknown features",
+        let end = bytes.count - 8
+        var checksum = ByteReader(bytes[in: end, 8])
+        guard Checksum.xxh3(bytes[in: 0, end]) == checksum.uint64() else {
+            throw .corruption(
+                "reading the store's mark: wrong checksum",
                 file: file,
-                offset: 16
+                offset: UInt64(end)
             )
         }
+        func unsupported(_ what: String, at offset: UInt64) -> EngineError {
+            let message = "reading the store's mark: \(what)"
+            return EngineError(.unsupportedFormat, message, file: file, offset: offset)
+        }
+        guard version == Self.version else {
+            throw unsupported(
+                "format version \(version), this program knows \(Self.version)",
+                at: 8
+            )
+        }
+        guard reader.uint64() == 0 else { throw unsupported("unknown features", at: 16) }
         _ = reader.uint64()
         guard let history = reader.uniqueID(), let member = reader.uniqueID(),
             let floor = LogEnd(&reader), let manifest = reader.uint64(),
-            let lastStamp = reader.uint64(),
-            Checksum.xxh3(UnsafeRawBufferPointer(rebasing: bytes[..<reader.offset]))
-                == reader.uint64()
-        else {
-            throw .corruption("reading the store's mark: wrong checksum", file: file, offset: 112)
-        }
+            let lastStamp = reader.uint64(), reader.offset == end
+        else { throw .corruption("reading the store's mark: its size", file: file, offset: 12) }
         self.init(
             historyID: history,
             memberID: member,

@@ -74,6 +74,7 @@ struct TailRewriter {
             offset: UInt64(LogFormat.headerSize),
             syncedThrough: UInt64(LogFormat.headerSize)
         )
+        var restarts = RestartIndex()
         progress.hash = proven.logHash
         let name = FileName.log(header.fileNumber)
         try directory.durableReplace(name) { file throws(EngineError) in
@@ -84,9 +85,10 @@ struct TailRewriter {
                 let start = place.offset
                 encoder.encode(progress.buffer, at: &place)
                 progress.buffer.removeAll()
+                for point in encoder.restarts { restarts.append(point) }
                 if !hasMore {
-                    encoder.encodeEmpty(
-                        .seal,
+                    encoder.encodeSeal(
+                        restarts,
                         lastSequence: reader.lastSequence,
                         logHash: reader.logHash,
                         at: &place

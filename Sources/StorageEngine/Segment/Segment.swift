@@ -309,7 +309,7 @@ extension Segment {
                 throw malformed("filter", at: filterHandle?.offset ?? 0)
             }
             if isFirst { counted.smallest = Array(entry.key) }
-            counted.note(entry)
+            counted.note(entry, isNewKey: isFirst || !last.bytes.isEqual(to: entry.key))
             last.removeAll()
             last.append(entry.key)
             lastSequence = entry.sequence

@@ -120,6 +120,7 @@ struct SegmentProperties: Hashable, Sendable {
         case smallest = 14
         case largest = 16
         case excludesLargest = 18
+        case keyCount = 20
     }
 
     /// Number, size and checksum are the footer's.
@@ -155,6 +156,7 @@ struct SegmentProperties: Hashable, Sendable {
         case .rangeTombstoneCount: \.rangeTombstoneCount
         case .minSequence: \.minSequence
         case .maxSequence: \.maxSequence
+        case .keyCount: \.keyCount
         case .rawBytes, .smallest, .largest, .excludesLargest: \.rawBytes
         }
     }

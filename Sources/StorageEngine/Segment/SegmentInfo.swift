@@ -22,8 +22,15 @@ package struct SegmentInfo: Hashable, Sendable {
     package var rangeTombstoneCount: UInt64 = 0
     /// Bytes of keys and values, uncompressed.
     package var rawBytes: UInt64 = 0
+    /// How many keys have versions here.
+    package var keyCount: UInt64 = 0
 
     package init(number: UInt64) { self.number = number }
+
+    /// How many versions are tombstones, or have a newer one of their key here; about.
+    package var deadCount: UInt64 {
+        min(entryCount, entryCount - min(keyCount, entryCount) + tombstoneCount)
+    }
 
     /// Whether the segment ends before a key.
     package func ends(before key: UnsafeRawBufferPointer) -> Bool {
@@ -63,9 +70,10 @@ package struct SegmentInfo: Hashable, Sendable {
         }
     }
 
-    /// Counts an entry.
-    mutating func note(_ entry: SegmentEntry) {
+    /// Counts an entry; `isNewKey`: whether the one before has another key.
+    mutating func note(_ entry: SegmentEntry, isNewKey: Bool) {
         entryCount += 1
+        if isNewKey { keyCount += 1 }
         if entry.isTombstone { tombstoneCount += 1 }
         minSequence = min(minSequence, entry.sequence)
         maxSequence = max(maxSequence, entry.sequence)

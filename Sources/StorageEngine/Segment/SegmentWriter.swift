@@ -44,14 +44,15 @@ package struct SegmentWriter: ~Copyable {
 
     /// Adds an entry, which comes behind all others.
     package mutating func add(_ entry: SegmentEntry) throws(EngineError) {
-        if info.entryCount == 0 { info.smallest = Array(entry.key) }
+        let isFirst = info.entryCount == 0
+        if isFirst { info.smallest = Array(entry.key) }
+        info.note(entry, isNewKey: isFirst || !lastKey.isEqual(to: entry.key))
         if let size = pendingSize {
             index.add(last: pendingKey.bytes, next: entry.key, blockSize: size)
             pendingSize = nil
         }
         block.add(entry)
         filter.add(Checksum.xxh3(entry.key))
-        info.note(entry)
         if block.isFull { try finishBlock() }
     }
 

@@ -12,6 +12,12 @@ public enum Event: Sendable, Hashable {
     case stallEnded
     /// A sync of the log took this long, in nanoseconds.
     case slowSync(nanoseconds: UInt64)
+    /// A sync of the log has been running this long, in nanoseconds, and has not come back.
+    case syncHangs(nanoseconds: UInt64)
+    /// Less is free on the file system than must be: writes are refused from now on.
+    case lowSpace(freeBytes: UInt64)
+    /// Enough is free again: writes are accepted from now on.
+    case lowSpaceEnded(freeBytes: UInt64)
     /// The disk is full: a flush, a compaction or a change of the manifest was put off.
     case noSpace(EngineError)
     /// Bytes on disk are not what was written; found by a flush, a compaction or the manifest.
@@ -20,6 +26,8 @@ public enum Event: Sendable, Hashable {
     case maintenanceFailed(EngineError)
     /// The log failed; writes are refused until the store is reopened.
     case poisoned(EngineError)
+    /// The log was cut back behind what a slot had acknowledged: its consumer has missed writes.
+    case slotLost(name: String, position: Position)
     /// The first write since the store was opened began an epoch.
     case epochBegan(Epoch)
 }
@@ -33,6 +41,8 @@ public enum StallReason: String, Sendable, Hashable, CaseIterable {
     case level0
     /// Levels hold more than they should, and compactions are behind.
     case compaction
+    /// Little space is left on the file system.
+    case space
 }
 
 /// Hands events to those who listen. A listener that does not keep up loses the oldest ones.

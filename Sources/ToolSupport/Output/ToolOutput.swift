@@ -14,6 +14,15 @@ package enum ToolOutput {
         do { try write(text + "\n", to: STDERR_FILENO) } catch {}
     }
 
+    /// Waits while there is nothing to write.
+    ///
+    /// - Throws: ``OutputClosed`` as soon as nobody reads standard output any more.
+    package static func pause(milliseconds: Int32) throws {
+        var output = pollfd(fd: STDOUT_FILENO, events: 0, revents: 0)
+        guard unsafe poll(&output, 1, milliseconds) > 0 else { return }
+        throw OutputClosed()
+    }
+
     package static func write(_ text: String, to descriptor: Int32) throws {
         try write(Array(text.utf8), to: descriptor)
     }

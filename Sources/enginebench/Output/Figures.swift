@@ -14,11 +14,19 @@ struct Figures: Sendable {
     /// Whether the row looks for keys.
     let countsFound: Bool
 
-    /// What a row added to the log.
+    /// What a row added to the log, and flushes and compactions to segments meanwhile.
     struct LogUse: Sendable {
         let bytesRaw: UInt64
         let bytesStored: UInt64
         let syncs: UInt64
+        let flushedBytes: UInt64
+        let compactedBytes: UInt64
+
+        /// Bytes written to log and segments for each byte of records.
+        var writeAmplification: Double? {
+            guard bytesRaw > 0 else { return nil }
+            return Double(bytesStored + flushedBytes + compactedBytes) / Double(bytesRaw)
+        }
     }
 
     static let percentiles: [(name: String, percent: Double)] = [
@@ -26,16 +34,14 @@ struct Figures: Sendable {
     ]
 
     var seconds: Double { Double(tally.elapsed) / 1e9 }
-    var operationsPerSecond: Double { perSecond(tally.operations) }
-    var bytesPerSecond: Double { perSecond(tally.bytes) }
+    var operationsPerSecond: Double { tally.operationsPerSecond }
+    var bytesPerSecond: Double { seconds > 0 ? Double(tally.bytes) / seconds : 0 }
 
     /// What an operation takes from one worker, in microseconds, as db_bench says it.
     var microsecondsPerOperation: Double {
         guard tally.operations > 0 else { return 0 }
         return seconds * 1e6 * Double(crew?.count ?? 1) / Double(tally.operations)
     }
-
-    private func perSecond(_ count: Int) -> Double { seconds > 0 ? Double(count) / seconds : 0 }
 
     func microseconds(percentile: Double) -> Double {
         Double(tally.latencies.percentile(percentile)) / 1000
@@ -78,7 +84,12 @@ struct Figures: Sendable {
                 ("walBytesRaw", .integer(Int(log.bytesRaw))),
                 ("walBytesStored", .integer(Int(log.bytesStored))),
                 ("syncs", .integer(Int(log.syncs))),
+                ("flushedBytes", .integer(Int(log.flushedBytes))),
+                ("compactedBytes", .integer(Int(log.compactedBytes))),
             ]
+            if let amplification = log.writeAmplification {
+                members.append(("writeAmplification", .number(amplification)))
+            }
         }
         if countsFound { members.append(("found", .integer(tally.found))) }
         if let rate = tally.writesPerSecond {
@@ -88,8 +99,14 @@ struct Figures: Sendable {
     }
 }
 
+/// What a line behind the rows says of two that ran in turns.
+protocol Comparison: Sendable {
+    var json: JSON { get }
+    var text: String { get }
+}
+
 /// How durable puts compare to the sync probe, when both ran in turns.
-struct ProbeComparison: Sendable {
+struct ProbeComparison: Comparison {
     let crew: Crew
     let operationsPerRound: Int
     /// Medians of each round, in nanoseconds.
@@ -101,15 +118,9 @@ struct ProbeComparison: Sendable {
         self.operationsPerRound = operationsPerRound
     }
 
-    var put: Double { Self.median(putMedians) / 1000 }
-    var probe: Double { Self.median(probeMedians) / 1000 }
-    var ratio: Double { probe > 0 ? put / probe : 0 }
-
-    private static func median(_ values: [UInt64]) -> Double {
-        let sorted = values.sorted()
-        guard let last = sorted.indices.last else { return 0 }
-        return (Double(sorted[last / 2]) + Double(sorted[(last + 1) / 2])) / 2
-    }
+    private var put: Double { median(putMedians.map(Double.init)) / 1000 }
+    private var probe: Double { median(probeMedians.map(Double.init)) / 1000 }
+    private var ratio: Double { probe > 0 ? put / probe : 0 }
 
     var json: JSON {
         .object([
@@ -122,4 +133,17 @@ struct ProbeComparison: Sendable {
             ("ratio", .number(ratio)),
         ])
     }
+
+    var text: String {
+        "fillsync p50 \(put.compactText) µs, sync probe p50 \(probe.compactText) µs, "
+            + "ratio \(ratio.text(decimals: 3)) (medians of \(putMedians.count) rounds of "
+            + "\(operationsPerRound), in turns)"
+    }
+}
+
+/// The value in the middle; 0 of none.
+func median(_ values: [Double]) -> Double {
+    let sorted = values.sorted()
+    guard let last = sorted.indices.last else { return 0 }
+    return (sorted[last / 2] + sorted[(last + 1) / 2]) / 2
 }

@@ -5,9 +5,9 @@ internal import ToolSupport
 struct HTMLReport {
     private let surroundings: SettingsList
     private let rows: [Figures]
-    private let comparisons: [ProbeComparison]
+    private let comparisons: [any Comparison]
 
-    init(_ surroundings: SettingsList, _ rows: [Figures], _ comparisons: [ProbeComparison]) {
+    init(_ surroundings: SettingsList, _ rows: [Figures], _ comparisons: [any Comparison]) {
         self.surroundings = surroundings
         self.rows = rows
         self.comparisons = comparisons
@@ -37,7 +37,7 @@ struct HTMLReport {
         <h2>Figures</h2>
         <p>Latencies are microseconds, MB are 1,000,000 bytes.</p>
         \(figuresTable)
-        \(comparisons.map { "<p>\(TextTable.comparison($0))</p>" }.joined(separator: "\n"))
+        \(comparisons.map { "<p>\(Self.escaped($0.text))</p>" }.joined(separator: "\n"))
         \(sections)
         </html>
 

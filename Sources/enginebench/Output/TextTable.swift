@@ -5,8 +5,8 @@ enum TextTable {
     private static let columns: [(title: String, width: Int)] = [
         ("benchmark", 16), ("ack", 6), ("threads", 9), ("micros/op", 10), ("ops/s", 10),
         ("MB/s", 8), ("p50", 9), ("p90", 9), ("p99", 9), ("p99.9", 9), ("p99.99", 9),
-        ("max", 9), ("syncs", 8), ("log", 6), ("found", 9),
-        ("writes/s", 9),
+        ("max", 9), ("syncs", 8), ("log", 6), ("w-amp", 6),
+        ("found", 9), ("writes/s", 9),
     ]
     private static let leftCount = 3
 
@@ -15,13 +15,6 @@ enum TextTable {
 
     static func row(_ figures: Figures) -> String {
         line(cells(figures))
-    }
-
-    static func comparison(_ comparison: ProbeComparison) -> String {
-        "fillsync p50 \(comparison.put.compactText) µs, sync probe p50 "
-            + "\(comparison.probe.compactText) µs, ratio \(comparison.ratio.text(decimals: 3)) "
-            + "(medians of \(comparison.putMedians.count) rounds of "
-            + "\(comparison.operationsPerRound), in turns)"
     }
 
     static func cells(_ figures: Figures) -> [String] {
@@ -41,6 +34,7 @@ enum TextTable {
         cells.append((Double(figures.tally.latencies.greatest) / 1000).compactText)
         cells.append(figures.log.map { String($0.syncs) } ?? "")
         cells.append(figures.log.map(ratio) ?? "")
+        cells.append(figures.log?.writeAmplification?.text(decimals: 2) ?? "")
         cells.append(figures.countsFound ? String(figures.tally.found) : "")
         cells.append(figures.tally.writesPerSecond?.text(decimals: 0) ?? "")
         return cells

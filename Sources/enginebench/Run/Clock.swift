@@ -8,6 +8,13 @@ enum Clock {
         return UInt64(time.tv_sec) &* 1_000_000_000 &+ UInt64(time.tv_nsec)
     }
 
+    /// The processor time of the calling thread.
+    static var threadTime: UInt64 {
+        var time = timespec()
+        unsafe clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time)
+        return UInt64(time.tv_sec) &* 1_000_000_000 &+ UInt64(time.tv_nsec)
+    }
+
     static func nanoseconds(seconds: Double) -> UInt64 { UInt64(seconds * 1e9) }
 }
 

@@ -64,6 +64,9 @@ final class Progress: @unchecked Sendable {
         if limit.operations < .max {
             left = rate > 0 ? Double(limit.operations * workerCount - count) / rate : 0
         }
+        guard limit.operations < .max || limit.duration < Limit().duration else {
+            return "\(label): \(count) operations, \(rate.text(decimals: 0)) ops/s"
+        }
         return "\(label): \(count) operations, \(rate.text(decimals: 0)) ops/s, "
             + "\(max(0, left).text(decimals: 0)) s left"
     }

@@ -42,6 +42,10 @@ struct Tally: Sendable {
     /// By the writer beside the workers; `nil` where there is none.
     var writesPerSecond: Double?
 
+    var operationsPerSecond: Double {
+        elapsed > 0 ? Double(operations) * 1e9 / Double(elapsed) : 0
+    }
+
     mutating func record(_ step: Step, nanoseconds: UInt64) {
         latencies.record(nanoseconds)
         operations += step.operations

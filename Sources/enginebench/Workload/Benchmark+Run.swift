@@ -4,7 +4,7 @@ extension Benchmark {
         switch self {
         case .put, .fillrandom, .fillsync, .overwrite:
             try runPuts(.random, crew, limit, context)
-        case .fillseq, .fillbatch:
+        case .fillseq, .fillbatch, .feedTail:
             try runPuts(.sequential, crew, limit, context)
         case .deleterandom:
             try runDeletes(crew, limit, context)
@@ -24,6 +24,8 @@ extension Benchmark {
             try runMix(crew, limit, context)
         case .compact:
             try crew.run(limit) { _ in CompactJob(engine: context.engine) }
+        case .feedCatchup:
+            try crew.run(limit) { _ in try CatchUpJob(context) }
         }
     }
 

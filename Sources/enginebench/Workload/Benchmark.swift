@@ -15,11 +15,13 @@ enum Benchmark: String, CaseIterable, Sendable {
     case ycsbE = "ycsb-e"
     case ycsbF = "ycsb-f"
     case compact
+    case feedTail = "feed-tail"
+    case feedCatchup = "feed-catchup"
 
     /// Whether the row starts with an empty database.
     var startsEmpty: Bool {
         switch self {
-        case .put, .fillseq, .fillrandom, .fillbatch, .fillsync: true
+        case .put, .fillseq, .fillrandom, .fillbatch, .fillsync, .feedTail: true
         default: false
         }
     }

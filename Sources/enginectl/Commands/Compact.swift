@@ -15,16 +15,12 @@ struct Compact: ParsableCommand {
     )
 
     @ParentCommand var store: EngineCtl
-    @Option(help: "The first key.") var from: String?
-    @Option(help: "The key behind the last one.") var to: String?
+    @OptionGroup var bounds: KeyBounds
     @OptionGroup var hex: HexOption
     @Option(help: "text: a line a figure; json: one object.") var format = OutputFormat.text
 
     func run() throws {
-        let range = KeyRange(
-            from: try from.map(hex.key) ?? [],
-            to: try to.map(hex.key)
-        )
+        let range = try bounds.range(hex) ?? .all
         let engine = try store.openForWriting(createIfMissing: false)
         let before = try engine.space()
         try engine.compact(range)

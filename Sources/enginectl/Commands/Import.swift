@@ -30,6 +30,7 @@ struct Import: ParsableCommand {
     @Option(help: "Records a batch, which is written as a whole or not at all.")
     var batchSize: UInt64 = 1
     @Option(help: "Leave out so many records at the beginning.") var skip: UInt64 = 0
+    @OptionGroup var limits: MemoryLimits
     @Option(help: "text: a line at the end; json: an object for at most 1,000 acked records.")
     var format = OutputFormat.text
 
@@ -43,7 +44,7 @@ struct Import: ParsableCommand {
         let input = try InputFile(path: file)
         var lines = LineReader(input)
         try Interruption.watch()
-        let engine = try store.openForWriting(createIfMissing: true)
+        let engine = try store.openForWriting(createIfMissing: true, limits)
         let importer = Importer(
             engine,
             Importer.Settings(ack: ack.point, batchSize: batchSize, format: format)

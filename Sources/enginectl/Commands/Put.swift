@@ -53,18 +53,27 @@ struct Delete: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Removes keys, all at once; those that are not there, too.",
         discussion: """
-            Example:
+            A range is one operation, however many keys there are.
+
+            Examples:
               enginectl --db DIR delete user:1 user:2
+              enginectl --db DIR delete --prefix session:
             """
     )
 
     @ParentCommand var store: EngineCtl
-    @Argument(help: "The keys.") var keys: [String]
+    @Argument(help: "The keys.") var keys: [String] = []
+    @OptionGroup var bounds: KeyBounds
     @Option(help: "When the delete counts as done.") var ack = AckArgument.disk
     @OptionGroup var hex: HexOption
 
     func run() throws {
+        let range = try bounds.range(hex)
+        guard range != nil || !keys.isEmpty else {
+            throw ToolError("reading the arguments: a delete has keys, or bounds, or both")
+        }
         var batch = WriteBatch()
+        if let range { try batch.deleteRange(range) }
         for key in keys { try batch.delete(hex.key(key)) }
         let engine = try store.openForWriting(createIfMissing: false)
         try engine.write(batch, ack: ack.point)

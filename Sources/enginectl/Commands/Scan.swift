@@ -39,16 +39,14 @@ struct Export: ParsableCommand {
 
 /// Which entries are printed, and how.
 struct Listing: ParsableArguments {
-    @Option(help: "The first key.") var from: String?
-    @Option(help: "The key behind the last one.") var to: String?
-    @Option(help: "Only keys that begin so.") var prefix: String?
+    @OptionGroup var bounds: KeyBounds
     @Flag(help: "From the last key to the first.") var reverse = false
     @Option(help: "At most so many entries.") var limit: UInt64?
     @Option(help: "text: tab-separated; json: an object a line.") var format = OutputFormat.text
     @OptionGroup var hex: HexOption
 
     func print(_ store: EngineCtl) throws {
-        let range = try range()
+        let range = try bounds.range(hex) ?? .all
         let engine = try store.openForReading()
         var cursor = try engine.makeSnapshot().cursor(in: range)
         var output = OutputWriter()
@@ -72,16 +70,6 @@ struct Listing: ParsableArguments {
         try reverse ? cursor.previous() : cursor.next()
     }
 
-    /// What the bounds and the prefix have in common.
-    private func range() throws -> KeyRange {
-        let bounds = try prefix.map { KeyRange(prefix: try hex.key($0)) } ?? .all
-        var lower = try from.map(hex.key) ?? []
-        if lower.lexicographicallyPrecedes(bounds.lower) { lower = bounds.lower }
-        guard let end = try to.map(hex.key) else { return KeyRange(from: lower, to: bounds.upper) }
-        let isInside = bounds.upper.map { end.lexicographicallyPrecedes($0) } ?? true
-        return KeyRange(from: lower, to: isInside ? end : bounds.upper)
-    }
-
     private func print(_ cursor: borrowing Cursor, to output: inout OutputWriter) throws {
         switch format {
         case .json:
@@ -100,5 +88,21 @@ struct Listing: ParsableArguments {
             TSV.append(cursor.value, to: &output.buffer)
         }
         try output.endLine()
+    }
+}
+
+/// Which keys are meant.
+struct KeyBounds: ParsableArguments {
+    @Option(help: "The first key.") var from: String?
+    @Option(help: "The key behind the last one.") var to: String?
+    @Option(help: "Only keys that begin so.") var prefix: String?
+
+    /// What the bounds and the prefix have in common; `nil` when none is given.
+    func range(_ hex: HexOption) throws -> KeyRange? {
+        guard from != nil || to != nil || prefix != nil else { return nil }
+        let bounds = try prefix.map { KeyRange(prefix: try hex.key($0)) } ?? .all
+        return bounds.intersection(
+            KeyRange(from: try from.map(hex.key) ?? [], to: try to.map(hex.key))
+        )
     }
 }

@@ -34,6 +34,10 @@ struct Stats: ParsableCommand {
             ("logBytes", .unsigned(space.logBytes)),
             ("segments", .integer(space.segmentFiles)),
             ("segmentBytes", .unsigned(space.segmentBytes)),
+            ("versions", .unsigned(space.versions)),
+            ("deadVersions", .unsigned(space.deadVersions)),
+            ("deadBytes", .unsigned(space.deadBytes)),
+            ("unflushedLogBytes", .unsigned(space.unflushedLogBytes)),
             (
                 "levels",
                 .string(engine.metrics.levelSegments.map(String.init).joined(separator: " "))
@@ -46,7 +50,20 @@ struct Stats: ParsableCommand {
             ("tornBytes", .unsigned(engine.recovery.tornBytes)),
             ("rewrittenRecords", .unsigned(engine.recovery.rewrittenRecords)),
         ]
+        members += feed(engine.metrics)
         try printFigures(members, format)
+    }
+
+    /// What is kept for consumers of changes.
+    private func feed(_ metrics: Engine.Metrics) -> [(name: String, value: JSON)] {
+        [
+            ("slots", .integer(metrics.slots)),
+            ("lostSlots", .integer(metrics.lostSlots)),
+            ("slotLagSequences", .unsigned(metrics.slotLagSequences)),
+            ("slotLagBytes", .unsigned(metrics.slotLagBytes)),
+            ("slotLagMilliseconds", .unsigned(metrics.slotLagTime)),
+            ("retainedLogBytes", .unsigned(metrics.retainedLogBytes)),
+        ]
     }
 }
 

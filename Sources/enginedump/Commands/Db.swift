@@ -195,12 +195,11 @@ private final class SegmentDamage {
 /// Which files a store's parts name.
 private struct OwnedFiles {
     private let segments: Set<UInt64>
-    private let nextSegmentNumber, logStart, manifest: UInt64
+    private let nextSegmentNumber, manifest: UInt64
 
     init(_ store: InspectedStore) {
         segments = Set(store.segments.map(\.info.number))
         nextSegmentNumber = store.manifest.state.nextSegmentNumber
-        logStart = store.manifest.state.logStart.fileNumber
         manifest = store.manifestNumber
     }
 
@@ -213,9 +212,11 @@ private struct OwnedFiles {
                 ? "the manifest does not name it any more" : "the manifest does not know it"
         case .manifest(let number):
             return number == manifest ? nil : "STORE names another manifest"
-        case .log(let number): return number <= logStart ? "before the log's start" : nil
-        case .temporaryStore, .temporaryLog: return "left behind while it was written"
-        case .store, .lock, .quarantine: return nil
+        case .temporaryStore, .temporarySlots, .temporaryLog:
+            return "left behind while it was written"
+        case .backup, .temporaryBackup, .savedLog, .savedSegment: return "of a backup"
+        // Log files before the log's start are kept for consumers.
+        case .store, .slots, .lock, .quarantine, .log: return nil
         }
     }
 }

@@ -11,6 +11,7 @@ struct Wal: ParsableCommand {
               enginedump wal DIR/0000000003.log --frames --format json
               enginedump wal DIR --check
               enginedump wal DIR --only-gaps
+              enginedump wal DIR --follow --from-seq 100 --format json
 
             Without options: a line for each operation, each gap and each error. A torn tail, the
             unfinished end of a live log and reserved space are no damage.
@@ -21,10 +22,19 @@ struct Wal: ParsableCommand {
     @Flag(help: "Only errors, damage and a summary.") var check = false
     @Flag(help: "A line for each file and frame instead of each operation.") var frames = false
     @Flag(help: "Only gaps and errors.") var onlyGaps = false
+    @Flag(help: "Go on with what an engine appends, until interrupted, --limit or --to-seq.")
+    var follow = false
     @OptionGroup var filter: Filter
+
+    func validate() throws {
+        guard !follow || (paths.count == 1 && !check && !onlyGaps) else {
+            throw ValidationError("--follow goes with one directory, and not with --check")
+        }
+    }
 
     func run() throws {
         let printer = LinePrinter(filter)
+        if follow { return try follow(paths[0], printer) }
         var total = LogInspection()
         for path in paths {
             let found = try inspector(path).run { place, event in
@@ -41,6 +51,36 @@ struct Wal: ParsableCommand {
         if check { try summarize(total) }
         if total.isDamaged { throw SilentExit(.corruption) }
         if total.hasMissingFiles { throw SilentExit(.gap) }
+    }
+
+    /// How long nothing is looked at when there was nothing.
+    private static let pauseMilliseconds: Int32 = 20
+
+    private func follow(_ path: String, _ printer: LinePrinter) throws {
+        let follower = try LogFollower(path: path, from: filter.fromSeq)
+        do {
+            while true {
+                let outcome = try follower.poll { place, event in
+                    try print(event, at: place, printer)
+                    if printer.isFull || isBehindEnd(event) { throw Enough() }
+                }
+                switch outcome {
+                case .more: break
+                case .nothing: try ToolOutput.pause(milliseconds: Self.pauseMilliseconds)
+                case .damaged: throw SilentExit(.corruption)
+                case .missing: throw SilentExit(.gap)
+                }
+            }
+        } catch is Enough {}
+    }
+
+    /// What was asked for was printed.
+    private struct Enough: Error {}
+
+    /// Whether nothing that comes later can be wanted.
+    private func isBehindEnd(_ event: LogEvent) -> Bool {
+        guard case .record(let head, _) = event else { return false }
+        return head.sequence >= filter.toSeq
     }
 
     private func inspector(_ path: String) throws -> LogInspector {

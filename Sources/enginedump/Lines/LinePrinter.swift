@@ -16,6 +16,9 @@ final class LinePrinter {
         left = filter.limit ?? .max
     }
 
+    /// Whether no more lines are wanted.
+    var isFull: Bool { left <= 0 }
+
     /// Prints a line of a type; the members are those of its JSON form.
     func line(_ type: String, _ place: LogPlace, _ members: [Member]) throws {
         guard left > 0 || type == "error" else { return }
@@ -36,7 +39,7 @@ final class LinePrinter {
     }
 
     /// A value on one line: strings are escaped as in TSV.
-    private static func text(_ value: JSON) -> String {
+    static func text(_ value: JSON) -> String {
         guard case .string(let string) = value else { return value.text }
         var line: [UInt8] = []
         TSV.append(Array(string.utf8), to: &line)

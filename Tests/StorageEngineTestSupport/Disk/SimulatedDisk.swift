@@ -36,7 +36,9 @@ package enum SimulatedOperation: Sendable, Hashable {
     case truncate(node: Int, size: UInt64)
     case allocate(node: Int, size: UInt64)
     case rename(directory: Int, source: String, target: String)
+    case link(node: Int, directory: Int, name: String)
     case unlink(directory: Int, name: String)
+    case removeDirectory(parent: Int, name: String)
     case sync(node: Int)
     case failedSync(node: Int, reverts: Bool)
     case syncDirectory(node: Int)
@@ -79,7 +81,9 @@ struct SimulatedDisk: Sendable {
         case .rename(let directory, let source, let target):
             guard let node = directories[directory]?.cached[source] else { return }
             directories[directory]?.change(.rename(source, target, node), index)
-        case .unlink(let directory, let name):
+        case .link(let node, let directory, let name):
+            directories[directory]?.change(.add(name, node), index)
+        case .unlink(let directory, let name), .removeDirectory(let directory, let name):
             guard let node = directories[directory]?.cached[name] else { return }
             directories[directory]?.change(.remove(name, node), index)
         case .sync(let node):
@@ -105,8 +109,11 @@ struct SimulatedDisk: Sendable {
         let before = directories[directory]?.allNodes ?? []
         directories[directory]?.sync(through: index)
         directories[directory]?.stamps.durable = position
-        let after = directories[directory]?.allNodes ?? []
-        orphans.formUnion(before.subtracting(after))
+        let gone = before.subtracting(directories[directory]?.allNodes ?? [])
+        guard !gone.isEmpty else { return }
+        // A file may have another name elsewhere.
+        let named = directories.values.reduce(into: Set<Int>()) { $0.formUnion($1.allNodes) }
+        orphans.formUnion(gone.subtracting(named))
     }
 
     /// The node of a path, `nil` when there is none. Paths start at the root, with or without

@@ -4,7 +4,7 @@ internal import Glibc
 package enum SimulatedCall: String, Sendable, CaseIterable {
     case openDirectory, makeDirectory, open, create, close
     case write, read, dataSync, syncDirectory, size, truncate, allocate
-    case rename, unlink, list, lock, freeSpace, permissions
+    case rename, link, unlink, removeDirectory, list, lock, freeSpace, permissions
 }
 
 /// Makes one call fail or do less than asked, or all from that one on.
@@ -35,7 +35,6 @@ package struct SimulatedFault: Sendable {
     ///   - errno: The error; `nil` when the call succeeds, with a short count.
     ///   - bytesDone: At most how many bytes a read or a write transfers, error or not.
     ///   - occurrence: Which of the calls that match, counted from 1 when the fault is injected.
-    ///   - isPersistent: Whether all matching calls after that one are hit as well.
     ///   - duration: The same, for those that pass; it goes before `isPersistent`.
     ///   - name: Which files and directories: by their name, or by the path for calls that take
     ///     one.
@@ -44,15 +43,14 @@ package struct SimulatedFault: Sendable {
         errno: Int32?,
         bytesDone: Int? = nil,
         occurrence: Int = 1,
-        isPersistent: Bool = false,
-        duration: Duration? = nil,
+        duration: Duration = .once,
         name: (@Sendable (String) -> Bool)? = nil
     ) {
         self.call = call
         self.errno = errno
         self.bytesDone = bytesDone
         self.occurrence = occurrence
-        self.duration = duration ?? (isPersistent ? .forever : .once)
+        self.duration = duration
         matchesName = name
     }
 }

@@ -75,14 +75,46 @@ extension SimulatedFileSystem {
             let parent = try state.open(directory, "rename")
             let fault = try state.begin(.rename, target)
             try state.checkWritable(.rename)
-            _ = try state.file(source, in: parent.node, .rename)
-            if state.disk.directories[parent.node]?.cached[target] != nil {
-                _ = try state.file(target, in: parent.node, .rename)
-            }
+            try state.checkReplaceable(target, by: source, in: parent.node)
             if source != target {
                 state.perform(.rename(directory: parent.node, source: source, target: target))
             }
             try state.finish(.rename, fault)
+        }
+    }
+
+    package func link(
+        _ source: String,
+        in directory: FileHandle,
+        to target: String,
+        in targetDirectory: FileHandle
+    ) throws(IOFailure) {
+        try with { state throws(IOFailure) in
+            let parent = try state.open(directory, "link")
+            let targetParent = try state.open(targetDirectory, "link")
+            let fault = try state.begin(.link, target)
+            try state.checkWritable(.link)
+            let node = try state.file(source, in: parent.node, .link)
+            guard let entries = state.disk.directories[targetParent.node] else {
+                throw IOFailure("link", ENOTDIR)
+            }
+            guard entries.cached[target] == nil else { throw IOFailure("link", EEXIST) }
+            state.perform(.link(node: node, directory: targetParent.node, name: target))
+            try state.finish(.link, fault)
+        }
+    }
+
+    package func removeDirectory(_ name: String, in directory: FileHandle) throws(IOFailure) {
+        try with { state throws(IOFailure) in
+            let parent = try state.open(directory, "removeDirectory")
+            let fault = try state.begin(.removeDirectory, name)
+            try state.checkWritable(.removeDirectory)
+            guard let node = state.disk.directories[parent.node]?.cached[name] else {
+                throw IOFailure("removeDirectory", ENOENT)
+            }
+            try state.checkEmpty(node, .removeDirectory)
+            state.perform(.removeDirectory(parent: parent.node, name: name))
+            try state.finish(.removeDirectory, fault)
         }
     }
 
@@ -128,6 +160,13 @@ extension SimulatedFileSystem {
             try state.finish(.lock, fault)
         }
     }
+
+    package func unlock(_ file: FileHandle) {
+        try? with { state throws(IOFailure) in
+            let open = try state.open(file, "unlock")
+            state.locks[open.node]?[file.number] = nil
+        }
+    }
 }
 
 extension SimulatedState {
@@ -162,6 +201,28 @@ extension SimulatedState {
         }
         if mode == .readWrite { try checkWritable(.open) }
         return found
+    }
+
+    /// Throws unless a name may be given to what has another one.
+    fileprivate func checkReplaceable(
+        _ target: String,
+        by source: String,
+        in parent: Int
+    ) throws(IOFailure) {
+        let entries = disk.directories[parent]?.cached ?? [:]
+        guard let node = entries[source] else { throw IOFailure("rename", ENOENT) }
+        guard source != target, let replaced = entries[target] else { return }
+        if disk.files[node] == nil {
+            try checkEmpty(replaced, .rename)
+        } else if disk.files[replaced] == nil {
+            throw IOFailure("rename", EISDIR)
+        }
+    }
+
+    /// Throws unless a node is a directory without entries.
+    fileprivate func checkEmpty(_ node: Int, _ call: SimulatedCall) throws(IOFailure) {
+        guard let entries = disk.directories[node] else { throw IOFailure(call.rawValue, ENOTDIR) }
+        guard entries.cached.isEmpty else { throw IOFailure(call.rawValue, ENOTEMPTY) }
     }
 
     /// The node of an existing file.

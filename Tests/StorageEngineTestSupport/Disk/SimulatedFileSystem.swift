@@ -3,7 +3,7 @@ internal import StorageEngine
 /// A file system in memory that remembers what was synced, fails on request, and can crash.
 ///
 /// Deterministic: the same calls have the same effects and the same trace. Relative paths start at
-/// the root, which exists. There are no symbolic and no hard links.
+/// the root, which exists. There are no symbolic links.
 /// Thread safety: every member may be used from any thread.
 package final class SimulatedFileSystem: FileSystem, @unchecked Sendable {
     private let mutex = Lock()

@@ -30,6 +30,8 @@ struct TraceHash: Sendable {
             add("rename", directory, 0, source)
             add(target)
         case .unlink(let directory, let name): add("unlink", directory, 0, name)
+        case .link(let node, let directory, let name): add("link", node, directory, name)
+        case .removeDirectory(let parent, let name): add("removeDirectory", parent, 0, name)
         case .sync(let node): add("sync", node)
         case .failedSync(let node, let reverts): add("failedSync", node, reverts ? 1 : 0)
         case .syncDirectory(let node): add("syncDirectory", node)

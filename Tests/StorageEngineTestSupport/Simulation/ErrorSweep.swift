@@ -76,7 +76,7 @@ package struct ErrorSweep: Sendable {
                 Kind(errno: EIO, takesEffect: true),
             ]
         case .open, .openDirectory: return common + [Kind(errno: EMFILE), Kind(errno: EACCES)]
-        case .rename, .unlink:
+        case .rename, .link, .unlink, .removeDirectory:
             return common + [Kind(errno: EROFS), Kind(errno: EIO, takesEffect: true)]
         case .allocate, .truncate: return common + [Kind(errno: ENOSPC)]
         case .close, .size, .list, .lock, .freeSpace, .permissions: return [Kind(errno: EIO)]

@@ -75,6 +75,7 @@ struct FaultVerdict {
         if wasCutShort { return "the process died before it could tell" }
         switch (unit, call) {
         case (_, .close): return "nothing depends on the file any more"
+        case (_, .freeSpace): return "how much is free is asked again a moment later"
         case ("marker", _): return "a marker only proves what is there"
         case ("install", .unlink), ("install", .syncDirectory):
             return "what is left goes with the next manifest"

@@ -166,6 +166,8 @@ extension SimulatedOperation {
         case .allocate(let node, let size): return "allocate \(name(node)) \(size)"
         case .rename(_, let source, let target): return "rename \(source) to \(target)"
         case .unlink(_, let name): return "unlink \(name)"
+        case .link(let node, _, let target): return "link \(name(node)) as \(target)"
+        case .removeDirectory(_, let name): return "removeDirectory \(name)"
         case .sync(let node): return "sync \(name(node))"
         case .failedSync(let node, let reverts):
             return "failed sync of \(name(node))" + (reverts ? ", reverted" : "")

@@ -1,8 +1,8 @@
 internal import Logging
 import StorageEngine
 
-// One seed: a store that is written, read, closed, killed and reopened, stepped from random numbers,
-// with several writes and units of work in flight. Every promise is checked on the way.
+// One seed: a store that is written, read, closed, killed and reopened, stepped from random
+// numbers, with several writes and units of work in flight. Every promise is checked on the way.
 //
 // 1. What is done depends on the seed and the number of operations alone (`generator`); what is
 //    looked at draws from numbers of its own (`chance`), so that another check changes no workload.
@@ -152,6 +152,7 @@ package final class SimulatedRun {
     package func run() throws {
         do {
             while submitted < plan.operations { try step() }
+            noteCutShort()
             try checkTrace()
         } catch let error as EngineError {
             throw fail("an error where none may be: \(error)")

@@ -34,6 +34,8 @@ package struct Workload: Sendable {
         options.compaction.levelBaseSize = .random(in: 4000...40_000, using: &generator)
         options.compaction.levelMultiplier = .random(in: 2...10, using: &generator)
         options.compaction.segmentSize = .random(in: 2000...20_000, using: &generator)
+        // Mostly nothing is kept for consumers, so that log files are removed all the time.
+        options.retainedLogSize = [0, 0, 30_000].randomElement(using: &generator) ?? 0
         self.options = options
         profile = Bool.random(using: &generator) ? .strict : .ext4
         let keyCount = [3, 20, 200].randomElement(using: &generator) ?? 20

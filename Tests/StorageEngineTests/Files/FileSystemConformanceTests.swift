@@ -187,6 +187,74 @@ import Testing
     }
 
     @Test(arguments: Kind.allCases)
+    func aDirectoryReplacesOnlyAnEmptyOne(kind: Kind) throws {
+        let place = try Place(kind)
+        let fileSystem = place.fileSystem
+        for name in ["a", "empty", "full"] {
+            try fileSystem.makeDirectory(name, in: place.directory)
+        }
+        let full = try fileSystem.open("full", in: place.directory, .directory)
+        try fileSystem.close(try fileSystem.open("f", in: full, .create))
+        _ = try place.create("file")
+
+        #expect {
+            try fileSystem.rename("a", to: "full", in: place.directory)
+        } throws: { isErrno($0, ENOTEMPTY) || isErrno($0, EEXIST) }
+        #expect {
+            try fileSystem.rename("a", to: "file", in: place.directory)
+        } throws: { isErrno($0, ENOTDIR) }
+        try fileSystem.rename("a", to: "empty", in: place.directory)
+        try fileSystem.rename("full", to: "b", in: place.directory)
+
+        #expect(try fileSystem.list(place.directory).sorted() == ["b", "empty", "file"])
+        #expect(try fileSystem.list(full) == ["f"])
+    }
+
+    @Test(arguments: Kind.allCases)
+    func onlyEmptyDirectoriesAreRemoved(kind: Kind) throws {
+        let place = try Place(kind)
+        let fileSystem = place.fileSystem
+        try fileSystem.makeDirectory("d", in: place.directory)
+        let directory = try fileSystem.open("d", in: place.directory, .directory)
+        try fileSystem.close(try fileSystem.open("f", in: directory, .create))
+
+        #expect {
+            try fileSystem.removeDirectory("d", in: place.directory)
+        } throws: { isErrno($0, ENOTEMPTY) || isErrno($0, EEXIST) }
+        try fileSystem.unlink("f", in: directory)
+        try fileSystem.removeDirectory("d", in: place.directory)
+
+        #expect(try fileSystem.list(place.directory) == [])
+        #expect {
+            try fileSystem.removeDirectory("d", in: place.directory)
+        } throws: { isErrno($0, ENOENT) }
+    }
+
+    @Test(arguments: Kind.allCases)
+    func aFileHasAllItsNames(kind: Kind) throws {
+        let place = try Place(kind)
+        let fileSystem = place.fileSystem
+        let file = try place.create("a", [1])
+        _ = try place.create("b")
+        try fileSystem.makeDirectory("d", in: place.directory)
+        let other = try fileSystem.open("d", in: place.directory, .directory)
+
+        try fileSystem.link("a", in: place.directory, to: "x", in: other)
+        #expect {
+            try fileSystem.link("a", in: place.directory, to: "b", in: place.directory)
+        } throws: { isErrno($0, EEXIST) }
+        #expect {
+            try fileSystem.link("none", in: place.directory, to: "c", in: other)
+        } throws: { isErrno($0, ENOENT) }
+        try fileSystem.unlink("a", in: place.directory)
+        try fileSystem.syncDirectory(place.directory)
+        try fileSystem.close(file)
+
+        let found = try fileSystem.open("x", in: other, .read)
+        #expect(try place.read(found, count: 10, at: 0) == [1])
+    }
+
+    @Test(arguments: Kind.allCases)
     func listNamesFilesAndDirectories(kind: Kind) throws {
         let place = try Place(kind)
         #expect(try place.fileSystem.list(place.directory) == [])

@@ -224,6 +224,32 @@ import Testing
         #expect(fileSystem.trace.count == history.end - start)
     }
 
+    @Test(arguments: SimulatedProfile.allCases)
+    func aFurtherNameNeedsASyncOfItsDirectory(profile: SimulatedProfile) throws {
+        let fileSystem = SimulatedFileSystem(profile: profile)
+        let root = try fileSystem.openDirectory(path: "/")
+        try fileSystem.makeDirectory(path: "d")
+        let other = try fileSystem.openDirectory(path: "d")
+        let file = try fileSystem.open("a", in: root, .create)
+        _ = try [1].withUnsafeBytes { try fileSystem.pwrite(file, $0, at: 0) }
+        try fileSystem.dataSync(file)
+        try fileSystem.syncDirectory(root)
+
+        try fileSystem.link("a", in: root, to: "b", in: other)
+        try fileSystem.dataSync(file)
+        #expect(fileSystem.crashed(.none).names(inDirectory: "d", .cached) == [])
+        try fileSystem.syncDirectory(other)
+        try fileSystem.unlink("a", in: root)
+        try fileSystem.syncDirectory(root)
+        try fileSystem.close(file)
+
+        let after = fileSystem.crashed(.none)
+        #expect(after.names(inDirectory: "/", .cached) == ["d"])
+        let size = MemoryLayout<Int>.size
+        #expect(after.bytes(ofFile: "d/b", .cached)?.count == size)
+        #expect(fileSystem.bytes(ofFile: "d/b", .cached)?.count == size)
+    }
+
     @Test func unlinkedFilesGiveTheirSpaceBackWhenClosed() throws {
         fileSystem.capacity = 100
         let file = try durableFile("a", [UInt8](repeating: 1, count: 100))

@@ -106,7 +106,7 @@ import Testing
         #expect(bytes.count == 4096)
         #expect(bytes[0..<8].elementsEqual("SEWALOG\n".utf8))
         #expect(
-            bytes[8..<32].hex == "01000000" + "00100000" + "0000000000000000" + "0000000000000000"
+            bytes[8..<32].hex == "02000000" + "00100000" + "0000000000000000" + "0000000000000000"
         )
         #expect(bytes[32..<64].hex == Self.identities)
         #expect(
@@ -185,9 +185,9 @@ import Testing
         buffer.append("b", sequence: 2)
         encoder.encode(buffer, at: &place)
         let second = encoder.output.count
-        encoder.encodeEmpty(.syncMarker, lastSequence: 2, logHash: 9, at: &place)
+        encoder.encodeMarker(lastSequence: 2, at: &place)
         let third = encoder.output.count
-        encoder.encodeEmpty(.seal, lastSequence: 2, logHash: 9, at: &place)
+        encoder.encodeSeal(RestartIndex(), lastSequence: 2, logHash: 9, at: &place)
         let bytes = Array(encoder.output.bytes)
 
         // Check, header size, flags, payload hash; stored, raw, previous, first, last, unsynced.

@@ -144,6 +144,7 @@ struct EditMaker {
         info.tombstoneCount = below(100)
         info.rangeTombstoneCount = below(3)
         info.rawBytes = below(1 << 42)
+        info.keyCount = info.entryCount / 2
         return info
     }
 

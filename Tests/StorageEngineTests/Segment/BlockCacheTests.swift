@@ -1,4 +1,5 @@
 import StorageEngineTestSupport
+import Synchronization
 import Testing
 
 @testable import StorageEngine
@@ -61,6 +62,39 @@ import Testing
         flood(1000..<1200)
 
         #expect(cache.block(name) != nil)
+    }
+
+    /// Many threads look up, fill, and pass through in scans; nobody ever sees it above its budget,
+    /// nor another block than he put in.
+    @Test func theBudgetHoldsUnderConcurrentReaders() {
+        let budget = 300_000
+        let cache = BlockCache(budget: budget)
+        let wrong = Atomic<Int>(0)
+        let hits = Atomic<Int>(0)
+        @Sendable func read(_ offset: UInt64) {
+            let name = BlockName(segment: 1, offset: offset)
+            let size = Int(1000 + offset)
+            if let block = cache.block(name) {
+                hits.add(1, ordering: .relaxed)
+                if block.bytes.count != size { wrong.add(1, ordering: .relaxed) }
+            } else {
+                cache.insert(Block(owning: .allocate(byteCount: size, alignment: 64)), name)
+            }
+            if cache.counts.bytes > budget { wrong.add(1, ordering: .relaxed) }
+        }
+        let threads = (0..<4).map { number in
+            WorkerThread(name: "reader") {
+                var generator = SeededGenerator(seed: UInt64(number))
+                for round in UInt64(0)..<5000 {
+                    read(number == 0 ? 1000 + round : .random(in: 0...100, using: &generator))
+                }
+            }
+        }
+        for thread in threads { thread.join() }
+
+        #expect(wrong.load(ordering: .relaxed) == 0)
+        #expect(hits.load(ordering: .relaxed) > 5000)
+        #expect(cache.counts.bytes <= budget)
     }
 
     @Test func aBlockAboveTheBudgetIsNotKept() {

@@ -22,9 +22,22 @@ import Testing
     private func write(_ stepper: EngineStepper, _ numbers: Range<Int>) throws {
         for number in numbers {
             let value = "\(number) " + String(repeating: "x", count: 400)
-            _ = try stepper.put(value, for: "key\(number % 40)", ack: .disk)
+            var batch = WriteBatch()
+            try batch.put(value, for: "key\(number % 40)")
+            let write = stepper.submit(batch, ack: .disk)
+            // Writers are slowed down when flushes do not come through; time passes then.
+            for _ in 0..<1000 where stepper.outcome(of: write) == nil {
+                stepper.work()
+                clock.advance(by: 1_000_000)
+            }
             clock.advance(by: 10_000_000)
         }
+    }
+
+    /// A value that does not compress, so that log files fill.
+    private func noise(_ seed: Int) -> [UInt8] {
+        var generator = SeededGenerator(seed: UInt64(seed))
+        return (0..<3000).map { _ in UInt8.random(in: 0...255, using: &generator) }
     }
 
     /// The kernel may show an edit of the manifest that is not on disk, and never will be. What it
@@ -35,7 +48,7 @@ import Testing
             let fileSystem = SimulatedFileSystem()
             var engine: Engine? = try open(fileSystem)
             fileSystem.inject(
-                SimulatedFault(.dataSync, errno: EIO, occurrence: occurrence, isPersistent: true) {
+                SimulatedFault(.dataSync, errno: EIO, occurrence: occurrence, duration: .forever) {
                     $0.hasSuffix(".manifest")
                 }
             )
@@ -57,7 +70,8 @@ import Testing
         #expect(found > 3)
     }
 
-    /// A log file of the right name that nobody could remove is no reason to refuse writes for ever.
+    /// A log file of the right name that nobody could remove is no reason to refuse writes for
+    /// ever.
     @Test func aLogFileThatCouldNotBeMadeIsMadeTheNextTime() throws {
         let engine = try openSimulated(fileSystem)
         let stepper = EngineStepper(engine)
@@ -76,11 +90,10 @@ import Testing
     @Test func theNextLogFileIsNotMadeWhileItIsTakenIntoUse() throws {
         let engine = try openSimulated(fileSystem)
         let stepper = EngineStepper(engine)
-        let value = String(repeating: "x", count: 3000)
         var rotation: EngineStepper.Unit?
         for number in 0..<20 where rotation == nil {
             var batch = WriteBatch()
-            try batch.put(value, for: "key\(number)")
+            try batch.put(noise(number), for: "key\(number)")
             let write = stepper.submit(batch, ack: .disk)
             for _ in 0..<6 where stepper.outcome(of: write) == nil {
                 for actor in [EngineStepper.Actor.writer, .syncer, .logThread] {
@@ -149,9 +162,11 @@ import Testing
     private func writeUntilRotation() throws {
         let engine = try openSimulated(fileSystem)
         let stepper = EngineStepper(engine)
-        let value = String(repeating: "x", count: 3000)
         for number in 0..<8 {
-            #expect(try stepper.put(value, for: "key\(number)", ack: .disk).code == nil)
+            var batch = WriteBatch()
+            try batch.put(noise(number), for: "key\(number)")
+            let write = stepper.submit(batch, ack: .disk)
+            #expect(try stepper.complete(write).code == nil)
             for _ in 0..<3 { stepper.work() }
         }
         #expect(engine.metrics.rotations > 0)
@@ -161,7 +176,7 @@ import Testing
     @Test func noRoomForAHeaderRefusesAWriteCleanly() throws {
         let engine = try openSimulated(fileSystem)
         let stepper = EngineStepper(engine)
-        fileSystem.inject(SimulatedFault(.allocate, errno: EOPNOTSUPP, isPersistent: true))
+        fileSystem.inject(SimulatedFault(.allocate, errno: EOPNOTSUPP, duration: .forever))
         fileSystem.inject(SimulatedFault(.write, errno: nil, bytesDone: 100))
         fileSystem.inject(SimulatedFault(.write, errno: ENOSPC, occurrence: 2))
 

@@ -12,9 +12,9 @@ enum LayerRule {
     static let layers = [
         "Base", "Threads", "Files", "Log", "Recovery", "MemoryIndex",
         "Segment", "Merge", "Manifest",
-        "Inspect", "Compaction", "ChangeFeed", "Commit", "Engine",
+        "Inspect", "Compaction", "Backup", "ChangeFeed", "Commit", "Engine", "Repair",
     ]
-    /// May use what is before it, but nothing in the engine uses it.
+    /// May use what is before it, but nothing in the engine uses it; only repairs do.
     static let onlooker = "Inspect"
 
     static func findings(in files: [SourceFile]) -> [Finding] {
@@ -44,7 +44,8 @@ enum LayerRule {
     }
 
     private static func usable(by layer: String) -> Set<String> {
-        let before = layers.prefix { $0 != layer }.filter { $0 != onlooker }
+        let mayLookOn = layer == layers.last
+        let before = layers.prefix { $0 != layer }.filter { mayLookOn || $0 != onlooker }
         return Set(before + [layer])
     }
 

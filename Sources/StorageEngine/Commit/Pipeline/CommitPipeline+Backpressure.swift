@@ -17,13 +17,22 @@ extension CommitPipeline: LogProgress {
     var epochs: [EpochEntry] { lock.with { state.epochs } }
 
     func obsoleteEnd(through sequence: UInt64) -> LogEnd? {
-        lock.with {
-            // The newest one stays: a log without any file would not know its last stamp.
-            let obsolete = state.finishedEnds.dropLast().last { $0.lastSequence <= sequence }
-            guard let obsolete else { return nil }
-            state.finishedEnds.removeAll { $0.fileNumber < obsolete.fileNumber }
-            return obsolete
-        }
+        // The newest one stays: a log without any file would not know its last stamp.
+        catalog.finishedEnds.dropLast().last { $0.lastSequence <= sequence }
+    }
+
+    func removableLog(obsolete: UInt64) -> UInt64 { slots.removableLog(obsolete: obsolete) }
+
+    /// What slots are measured by.
+    var slotSurvey: SlotSurvey {
+        let obsolete = maintenance.lock.with { maintenance.state.obsoleteLog }
+        return SlotSurvey(
+            catalog,
+            end: readState.visibleSequence,
+            obsolete: obsolete,
+            appended: appendedEnd,
+            now: environment.time.wallMilliseconds
+        )
     }
 
     func apply(_ backpressure: Backpressure, failure: EngineError?) {
@@ -60,7 +69,7 @@ extension CommitPipeline: LogProgress {
         guard state.backpressure.isHolding, let failure = state.stallFailure else { return nil }
         return EngineError(
             failure.code,
-            "writes are refused until flushes and compactions come through: \(failure.message)",
+            "writes are refused until that is over: \(failure.message)",
             file: failure.file,
             offset: failure.offset,
             errno: failure.errno

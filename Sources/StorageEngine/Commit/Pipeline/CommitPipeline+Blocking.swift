@@ -104,7 +104,7 @@ extension CommitPipeline {
 
     private static let spinRounds = 400
 
-    private func block(for ticket: Ticket) {
+    func block(for ticket: Ticket) {
         let condition = ticket.condition ?? Condition()
         ticket.condition = condition
         ticket.isBlocked = true
@@ -126,7 +126,7 @@ extension CommitPipeline {
 
     /// Brings a sequence to a point, by own work or by waiting for that of others, and returns why
     /// that failed. Needs the lock, and lets it go meanwhile.
-    private func work(to point: AckPoint, _ sequence: UInt64) -> EngineError? {
+    func work(to point: AckPoint, _ sequence: UInt64) -> EngineError? {
         while !state.reached(point, sequence) {
             if let refusal = waitRefusal { return refusal }
             guard let work = takeWork(for: sequence, point) else { return block(sequence, point) }

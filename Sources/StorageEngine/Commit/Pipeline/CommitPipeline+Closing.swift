@@ -1,8 +1,17 @@
+internal import Synchronization
+
 // How the pipeline ends.
 
 extension CommitPipeline {
     /// Why a new write is refused, `nil` when it is not.
-    var refusal: EngineError? { endRefusal ?? stallRefusal }
+    var refusal: EngineError? {
+        endRefusal ?? (limits.isFollower ? Self.notLeader : stallRefusal)
+    }
+
+    private static let notLeader = EngineError(
+        .notLeader,
+        "the store follows a leader, and takes no writes of its own"
+    )
 
     /// Why nothing more can be asked of the pipeline, `nil` when it can.
     var endRefusal: EngineError? { state.phase == .open ? state.poison : .closed }
@@ -78,8 +87,11 @@ extension CommitPipeline {
         } catch {
             throw error.error
         }
+        // The file made ahead goes first: it would follow one that is not there.
+        if let next = rest.ahead, let number = writer.current?.header.fileNumber {
+            try writer.discard(next, number: number + 1)
+        }
         let end = try writer.finish(syncedThrough: rest.context.syncedThrough)
-        if let next = rest.ahead { try writer.discard(next) }
         for finished in rest.finished { try finished.trim() }
         return end
     }
@@ -90,8 +102,11 @@ extension CommitPipeline {
         if failure == nil {
             state.appendedSequence = state.lastSequence
             state.syncedSequence = state.lastSequence
+            appended.store(state.lastSequence, ordering: .releasing)
+            synced.store(state.lastSequence, ordering: .sequentiallyConsistent)
         }
         for waiter in state.waiters { waiter.failure = failure.map(Self.indeterminate) }
+        failFeedWaiters(.closed)
         let waiters = state.waiters
         state.waiters.removeAll()
         for waiter in waiters { settle(waiter) }

@@ -8,7 +8,7 @@ extension CommitPipeline {
         let bufferedCount = active.entries.count
         sequence(group)
         guard let context = commit.append else {
-            publish(group)
+            publish(group, from: bufferedCount)
             return .committed(appended: false)
         }
         do throws(AppendFailure) {
@@ -22,9 +22,9 @@ extension CommitPipeline {
             active.truncate(to: bufferedCount)
             return fail(error, room: commit.room, earlier: earlier)
         }
+        publish(group, from: bufferedCount)
         writing.removeAll()
         active.removeAll()
-        publish(group)
         return .committed(appended: true)
     }
 
@@ -32,7 +32,13 @@ extension CommitPipeline {
         let wall = environment.time.wallMilliseconds
         for ticket in tickets {
             let hashBefore = sequencer.logHash
-            let head = sequencer.next(digest: ticket.digest, wallMilliseconds: wall)
+            let head: RecordHead
+            if let given = ticket.given {
+                sequencer.accept(given)
+                head = given.head
+            } else {
+                head = sequencer.next(digest: ticket.digest, wallMilliseconds: wall)
+            }
             active.append(
                 head,
                 hashBefore: hashBefore,
@@ -44,8 +50,9 @@ extension CommitPipeline {
         }
     }
 
-    /// Puts sequenced writes into the index and makes them readable.
-    private func publish(_ tickets: [Ticket]) {
+    /// Puts sequenced writes into the index and the feed, and makes them readable. Their entries in
+    /// the log buffer begin at an index.
+    private func publish(_ tickets: [Ticket], from first: Int) {
         guard !tickets.isEmpty else { return }
         let retention = readState.retention
         do throws(DecodingFailure) {
@@ -59,6 +66,16 @@ extension CommitPipeline {
             }
         } catch {
             preconditionFailure("a batch encodes to operations: \(error.reason)")
+        }
+        if newest.isWanted {
+            for (ticket, entry) in zip(tickets, active.entries[first...]) {
+                newest.append(
+                    entry.head,
+                    epoch: sequencer.epoch,
+                    hashes: (entry.hashBefore, entry.hash),
+                    operations: ticket.operations
+                )
+            }
         }
         readState.publish(sequencer.lastSequence)
         maintenance.noteCommit(flushMark)
@@ -102,9 +119,10 @@ extension CommitPipeline {
             room -= ticket.size
             return true
         }
+        let bufferedCount = active.entries.count
         sequence(kept)
-        publish(kept)
-        return .committed(appended: false)
+        publish(kept, from: bufferedCount)
+        return .committed(appended: false, putOff: kept.isEmpty ? nil : failure.error)
     }
 
     static func indeterminate(_ cause: EngineError) -> EngineError {

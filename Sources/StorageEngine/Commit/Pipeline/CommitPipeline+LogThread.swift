@@ -52,6 +52,7 @@ extension CommitPipeline {
         if let since = state.unsyncedSince {
             time = min(time, since + limits.syncInterval)
         }
+        if !state.feedWaiters.isEmpty { time = min(time, feedTime) }
         if state.commitTime > 0, state.queue.contains(where: { $0.continuation != nil }) {
             time = min(time, state.commitTime)
         }
@@ -90,6 +91,10 @@ extension CommitPipeline {
     /// Takes what the log thread should do now, `nil` for nothing.
     func takeLogThreadWork(now: UInt64) -> Work? {
         guard state.poison == nil, state.phase != .closed else { return nil }
+        if !state.feedWaiters.isEmpty {
+            settleFeedWaiters(now: now)
+            requestSyncForFeed(now: now)
+        }
         if let work = takeSeal() { return work }
         if let work = takeQueued() ?? takeDueFlush(now: now) ?? takeRotation() { return work }
         if let work = takeDueSync(now: now) { return work }

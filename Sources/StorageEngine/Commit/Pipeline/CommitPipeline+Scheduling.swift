@@ -1,11 +1,12 @@
 internal import Logging
+internal import Synchronization
 
 // Who does what next, and what follows from what was done. Everything here runs under the lock, and
 // is free of I/O and waiting. See `CommitPipeline.swift` for the rules.
 
 extension CommitPipeline {
     /// A group holds at most this many bytes of operations, or one write.
-    private var groupSizeMax: Int { min(1 << 20, Int(clamping: limits.logFileSize / 8)) }
+    var groupSizeMax: Int { min(1 << 20, Int(clamping: limits.logFileSize / 8)) }
     /// The log thread syncs behind the writers at least this often.
     static let syncDistance: UInt64 = 1 << 20
     /// After a sync with nothing behind it for this long, a marker proves the last record.
@@ -20,9 +21,9 @@ extension CommitPipeline {
 
     /// Takes the next group of writes, `nil` when none can be sequenced now.
     func takeCommit() -> Work? {
-        guard !state.isCommitTaken, !state.queue.isEmpty, state.poison == nil, mayCommit else {
-            return nil
-        }
+        guard !state.isCommitTaken, !state.queue.isEmpty, state.poison == nil, mayCommit,
+            state.boundaryWaiterCount == 0
+        else { return nil }
         let room = max(0, limits.memoryWindow - state.bufferedSize)
         return state.canAppend ? takeAny(room: room) : takeMemoryOnly(room: room)
     }
@@ -124,13 +125,19 @@ extension CommitPipeline {
         state.isCommitTaken = false
         if commit.append != nil { state.isAppendTaken = false }
         state.lastSequence = sequencer.lastSequence
-        if state.epochs.count != sequencer.epochs.count {
+        if state.epochs.last != sequencer.epochs.last {
             state.epochs = sequencer.epochs
             maintenance.events.emit(.epochBegan(sequencer.epoch))
         }
-        if case .committed(appended: true) = completion {
-            noteAppended(through: state.lastSequence)
-            clearBuffer()
+        if case .committed(let appended, let putOff) = completion {
+            // Nobody waits for the append of what was put off: only the operator is told.
+            if let putOff { warn(Self.writingBuffer, putOff) }
+            if appended {
+                noteAppended(through: state.lastSequence)
+                clearBuffer()
+            } else {
+                noteBuffered()
+            }
         } else {
             noteBuffered()
         }
@@ -154,6 +161,7 @@ extension CommitPipeline {
 
     private func noteAppended(through sequence: UInt64) {
         state.appendedSequence = sequence
+        appended.store(sequence, ordering: .releasing)
         state.file = writer.current
         state.appendedLength = writer.current?.length ?? 0
         state.unmarkedSince = nil
@@ -201,7 +209,7 @@ extension CommitPipeline {
         }
     }
 
-    private func finishRotation(_ completion: Completion, next: StoreFile) {
+    func finishRotation(_ completion: Completion, next: StoreFile) {
         state.isAppendTaken = false
         state.isSyncTaken = false
         state.rotation = .none
@@ -217,7 +225,6 @@ extension CommitPipeline {
         state.file = writer.current
         state.appendedLength = writer.current?.length ?? 0
         state.syncedLength = state.appendedLength
-        state.finishedEnds.append(writer.end)
         noteSynced(through: state.appendedSequence)
         state.unsyncedSince = nil
         state.unmarkedSince = nil
@@ -246,7 +253,7 @@ extension CommitPipeline {
     // MARK: - Wake
 
     /// Refuses writes from now on; what waits can no longer be decided.
-    private func poison(_ cause: EngineError) {
+    func poison(_ cause: EngineError) {
         guard state.poison == nil else { return }
         state.poison = EngineError(
             .poisoned,
@@ -271,7 +278,9 @@ extension CommitPipeline {
     /// Wakes whose wait is over, and somebody for each role that is free and wanted.
     func dispatch() {
         if let poison = state.poison { failAll(poison) }
+        if !state.feedWaiters.isEmpty { settleFeedWaiters(now: now) }
         if !state.waiters.isEmpty { settleWaiters() }
+        if state.boundaryWaiterCount > 0 { boundaryCondition.broadcast() }
         if !state.queue.isEmpty, !state.isCommitTaken {
             // Whoever blocks does the work himself; for those who suspend the log thread does it.
             state.queue.first { $0.isBlocked }?.condition?.signal()
@@ -287,6 +296,7 @@ extension CommitPipeline {
         let error = Self.indeterminate(poison)
         failQueue(poison)
         for waiter in state.waiters where waiter.failure == nil { waiter.failure = error }
+        failFeedWaiters(error)
     }
 
     private func settleWaiters() {

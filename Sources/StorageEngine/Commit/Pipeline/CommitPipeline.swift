@@ -40,6 +40,8 @@ final class CommitPipeline: @unchecked Sendable {
         /// Bytes.
         let logFileSize: UInt64
         let failsIfStalled: Bool
+        /// Whether all records come from a leader.
+        let isFollower: Bool
     }
 
     // Constant.
@@ -48,6 +50,9 @@ final class CommitPipeline: @unchecked Sendable {
     let logger: Logger
     let readState: ReadState
     let maintenance: Maintenance
+    let catalog: LogCatalog
+    let slots: SlotKeeper
+    let newest = FeedTail()
     let metrics = MetricsRecorder()
     /// For what must block although its caller suspends.
     let waitThreads = ThreadPool(name: "engine-wait", countMax: 4)
@@ -69,19 +74,21 @@ final class CommitPipeline: @unchecked Sendable {
     // Wakes the log thread; used with the lock.
     let logThreadCondition = Condition()
     let closeCondition = Condition()
+    /// Wakes those who wait for roles to be free; used with the lock.
+    let boundaryCondition = Condition()
 
     // The lock.
     let state: PipelineState
 
-    /// The last sequence that a sync covers; written under the lock.
-    let synced: Atomic<UInt64>
+    /// The last sequence that was appended, and that a sync covers; written under the lock.
+    let appended, synced: Atomic<UInt64>
 
     init(
         environment: Environment,
         limits: Limits,
         logger: Logger,
         maintenance: Maintenance,
-        writer: LogWriter,
+        log: (writer: LogWriter, catalog: LogCatalog, slots: SlotKeeper),
         recovered: RecoveredLog
     ) {
         self.environment = environment
@@ -89,17 +96,14 @@ final class CommitPipeline: @unchecked Sendable {
         self.logger = logger
         self.maintenance = maintenance
         readState = maintenance.readState
-        self.writer = writer
-        sequencer = Sequencer(recovered: recovered)
+        (writer, catalog, slots) = log
+        sequencer = Sequencer(recovered: recovered, originates: !limits.isFollower)
         state = PipelineState(lastSequence: recovered.end.lastSequence)
         state.epochs = recovered.epochs
-        state.finishedEnds = recovered.finishedEnds
+        appended = Atomic(recovered.end.lastSequence)
         synced = Atomic(recovered.end.lastSequence)
         maintenance.log = self
     }
-
-    /// A sync that takes longer is told.
-    private static let slowSyncTime: UInt64 = 1_000_000_000
 
     var now: UInt64 { environment.time.monotonicNanoseconds }
 
@@ -120,7 +124,8 @@ final class CommitPipeline: @unchecked Sendable {
 
     enum Completion {
         case success
-        case committed(appended: Bool)
+        /// `putOff`: why an append was not made whose writes stay in the buffer.
+        case committed(appended: Bool, putOff: EngineError? = nil)
         case rotated(FinishedLogFile)
         case made(StoreFile)
         case failed(EngineError)
@@ -202,14 +207,14 @@ final class CommitPipeline: @unchecked Sendable {
 
     private func sync(_ target: SyncTarget) -> Completion {
         let start = now
+        maintenance.watch.syncBegan(at: start)
+        defer { maintenance.watch.syncEnded(after: now - start) }
         do throws(EngineError) {
             try target.file.file.dataSync()
         } catch {
             return .broken(error)
         }
-        let time = now - start
-        metrics.noteSync(nanoseconds: time)
-        if time >= Self.slowSyncTime { maintenance.events.emit(.slowSync(nanoseconds: time)) }
+        metrics.noteSync(nanoseconds: now - start)
         return .success
     }
 
@@ -228,7 +233,7 @@ final class CommitPipeline: @unchecked Sendable {
         return result
     }
 
-    private func rotate(_ context: AppendContext, to next: StoreFile) -> Completion {
+    func rotate(_ context: AppendContext, to next: StoreFile) -> Completion {
         let start = now
         do throws(AppendFailure) {
             let finished = try writer.rotate(

@@ -25,12 +25,24 @@ final class PipelineState {
     var isAppendTaken = false
     var isSyncTaken = false
 
+    /// How many wait for a moment when nothing is committed; no group is taken before them.
+    var boundaryWaiterCount = 0
+
+    /// Whether somebody puts a leader's records in.
+    var isApplying = false
+
     /// Writes that wait to be sequenced, first come first.
     var queue: [Ticket] = []
     /// Tickets of blocking writers, to be used again.
     var spareTickets: [Ticket] = []
     /// Who waits for a sequence to reach a point.
     var waiters: [Waiter] = []
+
+    /// Consumers of the feed that wait for more, and the times before which none is woken and no
+    /// sync is made for them.
+    var feedWaiters: [Waiter] = []
+    var feedWakeTime: UInt64 = 0
+    var feedSyncTime: UInt64 = 0
 
     /// The last sequence given, and those that were appended and synced.
     var lastSequence: UInt64
@@ -65,8 +77,6 @@ final class PipelineState {
     var isMakingAhead = false
     var aheadRetryTime: UInt64 = 0
     var finished: [FinishedLogFile] = []
-    /// The ends of finished files that the manifest may still need, ascending.
-    var finishedEnds: [LogEnd] = []
 
     /// What maintenance asks of writers, and why it cannot keep up until somebody helps.
     var backpressure = Backpressure()

@@ -1,13 +1,11 @@
-internal import ToolSupport
-
 /// The form of what is imported.
-enum InputFormat: String, CaseIterable { case tsv, ndjson }
+package enum InputFormat: String, CaseIterable, Sendable { case tsv, ndjson }
 
 /// Turns lines into keys and values.
-struct RecordParser {
-    struct Record {
-        let key: ArraySlice<UInt8>
-        let value: ArraySlice<UInt8>
+package struct RecordParser {
+    package struct Record {
+        package let key: ArraySlice<UInt8>
+        package let value: ArraySlice<UInt8>
     }
 
     private enum Source {
@@ -21,7 +19,7 @@ struct RecordParser {
 
     private let source: Source
 
-    init(_ format: InputFormat, keyField: String?) throws {
+    package init(_ format: InputFormat, keyField: String?) throws {
         switch format {
         case .tsv:
             guard let number = Int(keyField ?? "1"), number >= 1 else {
@@ -35,7 +33,7 @@ struct RecordParser {
     /// The record of a line.
     ///
     /// - Throws: ``Malformed``.
-    func record(_ line: ArraySlice<UInt8>) throws(Malformed) -> Record {
+    package func record(_ line: ArraySlice<UInt8>) throws(Malformed) -> Record {
         switch source {
         case .field(let index): try record(line, keyAt: index)
         case .entry: try entry(line)
@@ -44,7 +42,7 @@ struct RecordParser {
     }
 
     /// What is wrong with a line.
-    struct Malformed: Error { let reason: String }
+    package struct Malformed: Error { package let reason: String }
 
     // MARK: - TSV
 

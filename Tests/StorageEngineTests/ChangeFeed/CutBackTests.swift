@@ -1,0 +1,229 @@
+import StorageEngineTestSupport
+import Testing
+
+@testable import StorageEngine
+
+/// An old leader that returns: its history is cut back to what the new one has, and it follows.
+@Suite struct CutBackTests {
+    private let clock = SimulatedClock()
+
+    private func environment(_ fileSystem: SimulatedFileSystem, seed: UInt64) -> Environment {
+        let entropy = SharedSeed(seed)
+        return Environment(
+            fileSystem: fileSystem,
+            time: clock,
+            entropy: { entropy.next() },
+            startsThreads: false
+        )
+    }
+
+    /// Different random numbers each time.
+    private final class SharedSeed: @unchecked Sendable {
+        private var generator: SeededGenerator
+        private let lock = Lock()
+        init(_ seed: UInt64) { generator = SeededGenerator(seed: seed) }
+        func next() -> UInt64 { lock.with { generator.next() } }
+    }
+
+    private func open(
+        _ fileSystem: SimulatedFileSystem,
+        follows history: UniqueID? = nil,
+        seed: UInt64
+    ) throws -> Engine {
+        var options = Engine.Options()
+        options.logFileSize = 16_384
+        options.logger = .silent
+        options.follows = history
+        return try Engine.open(
+            at: "db",
+            options: options,
+            environment: environment(fileSystem, seed: seed)
+        )
+    }
+
+    /// Writes groups of small records, several of them in one frame.
+    private func write(_ engine: Engine, _ range: Range<Int>) throws {
+        let stepper = EngineStepper(engine)
+        for number in range {
+            var generator = SeededGenerator(seed: UInt64(number))
+            let value = (0..<80).map { _ in UInt8.random(in: 0...255, using: &generator) }
+            var batch = WriteBatch()
+            try batch.put(value, for: "k\(number % 40)")
+            _ = try stepper.complete(stepper.submit(batch, ack: number % 9 == 8 ? .wal : .memory))
+        }
+        for _ in 0..<50 {
+            clock.advance(by: 5_000_000)
+            stepper.work()
+        }
+    }
+
+    private func follow(_ follower: Engine, _ leader: Engine) throws {
+        let cursor = try FeedCursor.open(
+            try leader.writable(),
+            after: follower.position(),
+            horizon: .wal
+        )
+        while case .batch(let batch) = try cursor.next(readsFiles: true) {
+            try follower.apply(ChangeBatch(batch))
+        }
+    }
+
+    private struct Diverged {
+        let old, new: SimulatedFileSystem
+        let history: UniqueID
+        let common: Position
+        let end: UInt64
+        let oldContents, commonContents: [String: String]
+    }
+
+    /// Two stores with a history in common, and what each wrote after that.
+    private func diverge(common: Int, rest: Int) throws -> Diverged {
+        let (oldDisk, newDisk) = (
+            SimulatedFileSystem(profile: .strict), SimulatedFileSystem(profile: .strict)
+        )
+        let old = try open(oldDisk, seed: 1)
+        let history = old.historyID
+        var new = try open(newDisk, follows: history, seed: 2)
+        try write(old, 0..<common)
+        try follow(new, old)
+        let commonContents = try text(old)
+        try write(old, 1000..<1000 + rest)
+        try new.close()
+        new = try open(newDisk, seed: 3)
+        try write(new, 2000..<2100)
+        let position = try #require(
+            Engine.lastCommonPosition(
+                (old.epochs, old.lastSequence),
+                (new.epochs, new.lastSequence)
+            )
+        )
+        let contents = try text(old)
+        let end = old.lastSequence
+        try old.close()
+        try new.close()
+        return Diverged(
+            old: oldDisk,
+            new: newDisk,
+            history: history,
+            common: position,
+            end: end,
+            oldContents: contents,
+            commonContents: commonContents
+        )
+    }
+
+    /// Contents with values as numbers: they are no text.
+    private func text(_ engine: Engine) throws -> [String: String] {
+        var found: [String: String] = [:]
+        var cursor = try engine.makeSnapshot().cursor()
+        while try cursor.next() {
+            let key = cursor.key.withUnsafeBufferPointer { String(decoding: $0, as: UTF8.self) }
+            found[key] = cursor.value.withUnsafeBufferPointer { "\(Array($0))" }
+        }
+        return found
+    }
+
+    private func cut(_ disk: SimulatedFileSystem, to position: Position) throws -> Engine.CutReport
+    {
+        var options = Engine.Options()
+        options.logger = .silent
+        return try Engine.cutBack(
+            at: "db",
+            to: position,
+            options: options,
+            environment: environment(disk, seed: 9)
+        )
+    }
+
+    @Test(arguments: [(100, 30), (100, 300), (300, 5), (301, 400), (9, 9), (8, 1)])
+    func anOldLeaderFollowsTheNewOne(common: Int, rest: Int) throws {
+        let stores = try diverge(common: common, rest: rest)
+        #expect(stores.common.sequence == UInt64(common))
+
+        let report = try cut(stores.old, to: stores.common)
+        #expect(report.position.sequence == UInt64(common))
+        #expect(report.lastCutSequence == stores.end)
+
+        let new = try open(stores.new, seed: 4)
+        let old = try open(stores.old, follows: stores.history, seed: 5)
+        #expect(try text(old) == stores.commonContents)
+        try follow(old, new)
+        #expect(try old.position() == new.position())
+        #expect(try text(old) == text(new))
+        #expect(old.epochs == new.epochs)
+        try old.close()
+        let again = try open(stores.old, follows: stores.history, seed: 6)
+        #expect(try again.position() == new.position())
+        #expect(again.epochs == new.epochs)
+        let names = stores.old.names(inDirectory: "db/quarantine", .cached) ?? []
+        #expect(!names.isEmpty)
+    }
+
+    @Test(arguments: [30, 300]) func aCutIsWholeAfterACrashAtAnyStep(rest: Int) throws {
+        let stores = try diverge(common: 104, rest: rest)
+        let start = stores.old.traceEnd
+        _ = try cut(stores.old, to: stores.common)
+        var generator = SeededGenerator(seed: 7)
+        var seen: Set<UInt64> = []
+        var history = stores.old.history()
+        for position in start...history.end {
+            history.advance(to: position)
+            for policy in [CrashPolicy.none, .all, .sectors(keep: 0.5), .prefix(2)] {
+                let image = history.crashed(policy, using: &generator)
+                let engine = try open(image, follows: stores.history, seed: 8)
+                let last = engine.lastSequence
+                seen.insert(last)
+                let expected = last == 104 ? stores.commonContents : stores.oldContents
+                #expect(last == 104 || last == stores.end, "position \(position), \(policy)")
+                #expect(try text(engine) == expected, "position \(position), \(policy)")
+                try engine.close()
+                #expect(try cut(image, to: stores.common).position.sequence == 104)
+            }
+        }
+        #expect(seen == [104, stores.end])
+    }
+
+    @Test func everyCallMayFailAndTheCutIsMadeAgain() throws {
+        let stores = try diverge(common: 104, rest: 200)
+        let whole = stores.old.crashed(.all)
+        _ = try cut(whole, to: stores.common)
+        var failures = 0
+        for position in 1...whole.callCount {
+            let image = stores.old.crashed(.all)
+            image.inject(SimulatedFault(nil, errno: 5, occurrence: position))
+            if code(of: { _ = try self.cut(image, to: stores.common) }) != nil { failures += 1 }
+            image.removeFaults()
+            #expect(try cut(image, to: stores.common).position.sequence == 104, "call \(position)")
+            let engine = try open(image, follows: stores.history, seed: 8)
+            #expect(try text(engine) == stores.commonContents, "call \(position)")
+        }
+        #expect(failures > 20)
+    }
+
+    @Test func whatCannotBeCutIsRefusedAndLeftAsItIs() throws {
+        let stores = try diverge(common: 100, rest: 50)
+        let wrong = Position(epoch: stores.common.epoch, sequence: 100, logHash: 1)
+        #expect(code { _ = try self.cut(stores.old, to: wrong) } == .diverged)
+        #expect(code { _ = try self.cut(stores.old, to: .start) } == .copyNeeded)
+        #expect(try cut(stores.old, to: Position(sequence: 1000)).lastCutSequence == stores.end)
+        let engine = try open(stores.old, seed: 4)
+        #expect(try text(engine) == stores.oldContents)
+        #expect(code { _ = try self.cut(stores.old, to: stores.common) } == .locked)
+    }
+
+    @Test func theLastCommonPositionIsWhereTheOlderOfTwoEpochsBegan() {
+        func entry(_ number: UInt64, _ starter: UInt64, at sequence: UInt64) -> EpochEntry {
+            EpochEntry(
+                epoch: Epoch(number: number, starter: starter),
+                lastSequenceBefore: sequence,
+                logHashBefore: 0
+            )
+        }
+        let one = [entry(1, 1, at: 0), entry(2, 1, at: 10)]
+        let other = [entry(1, 1, at: 0), entry(2, 2, at: 7), entry(3, 1, at: 20)]
+        #expect(Engine.lastCommonPosition((one, 30), (other, 40))?.sequence == 7)
+        #expect(Engine.lastCommonPosition((one, 30), (one, 25))?.sequence == 25)
+        #expect(Engine.lastCommonPosition((one, 30), ([entry(1, 1, at: 0)], 9))?.sequence == 9)
+        #expect(Engine.lastCommonPosition((one, 30), ([entry(1, 9, at: 0)], 9)) == nil)
+    }
+}
