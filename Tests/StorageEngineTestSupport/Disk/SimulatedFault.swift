@@ -35,7 +35,7 @@ package struct SimulatedFault: Sendable {
     ///   - errno: The error; `nil` when the call succeeds, with a short count.
     ///   - bytesDone: At most how many bytes a read or a write transfers, error or not.
     ///   - occurrence: Which of the calls that match, counted from 1 when the fault is injected.
-    ///   - duration: The same, for those that pass; it goes before `isPersistent`.
+    ///   - duration: Which matching calls after that one are hit as well.
     ///   - name: Which files and directories: by their name, or by the path for calls that take
     ///     one.
     package init(

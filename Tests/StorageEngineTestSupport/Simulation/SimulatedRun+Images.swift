@@ -21,6 +21,9 @@ extension SimulatedRun {
         guard again.sequence == first.sequence, again.report.tornBytes == 0,
             again.report.rewrittenRecords == 0
         else { throw fail("\(what), opened again: \(first), and then \(again)") }
+        if Int.random(in: 0..<4, using: &chance) == 0 {
+            try checkDamaged(image.crashed(.all), clock, what, first.sequence)
+        }
         try writeOn(image, clock, what, first.sequence)
         fold(image)
     }
@@ -130,6 +133,36 @@ extension SimulatedRun {
         tally.sometimes(.readOnlyOpen)
     }
 
+    /// Changes a byte of a file: what is read is right, or is refused with an error that says where.
+    private func checkDamaged(
+        _ image: SimulatedFileSystem,
+        _ clock: SimulatedClock,
+        _ what: String,
+        _ sequence: UInt64
+    ) throws {
+        let names = (image.names(inDirectory: Self.directory, .cached) ?? []).filter {
+            image.size(ofFile: "\(Self.directory)/\($0)", .cached) ?? 0 > 0
+        }
+        guard let name = names.randomElement(using: &chance) else { return }
+        let size = image.size(ofFile: "\(Self.directory)/\(name)", .cached) ?? 1
+        // Mostly where there is something; log files are reserved far ahead.
+        let end = Bool.random(using: &chance) ? size : min(size, 6000)
+        let offset = UInt64.random(in: 0..<end, using: &chance)
+        try image.flip(name, in: Self.directory, at: offset, by: .random(in: 1...255, using: &chance))
+        let what = "\(what), byte \(offset) of \(name) changed"
+        do {
+            let engine = try Self.open(image, workload, clock, chance.next())
+            guard engine.lastSequence <= sequence else { throw fail(.wrongRead, what) }
+            try model.check(engine.makeSnapshot(), .scan, "seed \(seed), \(what)")
+            tally.add("totals", "changed bytes that did not matter")
+        } catch let error as EngineError {
+            guard [.corruption, .logGap, .unsupportedFormat].contains(error.code) else {
+                throw fail("\(what): \(error)")
+            }
+            tally.add("totals", "corruptions refused")
+        }
+    }
+
     private func noteLeftovers(before names: [String], after image: SimulatedFileSystem) {
         let known = names.compactMap(FileName.init(parsing:))
         let operations = image.trace(from: image.traceStart)
@@ -189,5 +222,24 @@ extension SimulatedRun {
             clock.advance(by: 1_000_000)
         }
         throw fail(.hang, "\(what): a write is never settled")
+    }
+}
+
+extension SimulatedFileSystem {
+    /// Changes a byte of a file, as a bad disk does.
+    fileprivate func flip(
+        _ name: String,
+        in directory: String,
+        at offset: UInt64,
+        by mask: UInt8
+    ) throws {
+        let parent = try openDirectory(path: directory)
+        let file = try open(name, in: parent, .readWrite)
+        var byte: UInt8 = 0
+        _ = try withUnsafeMutableBytes(of: &byte) { try pread(file, into: $0, at: offset) }
+        byte ^= mask
+        _ = try withUnsafeBytes(of: byte) { try pwrite(file, $0, at: offset) }
+        try close(file)
+        try close(parent)
     }
 }
