@@ -148,7 +148,12 @@ extension SimulatedRun {
         // Mostly where there is something; log files are reserved far ahead.
         let end = Bool.random(using: &chance) ? size : min(size, 6000)
         let offset = UInt64.random(in: 0..<end, using: &chance)
-        try image.flip(name, in: Self.directory, at: offset, by: .random(in: 1...255, using: &chance))
+        try image.flip(
+            name,
+            in: Self.directory,
+            at: offset,
+            by: .random(in: 1...255, using: &chance)
+        )
         let what = "\(what), byte \(offset) of \(name) changed"
         do {
             let engine = try Self.open(image, workload, clock, chance.next())
