@@ -55,7 +55,7 @@ sim: setup ## simulates crashes and faults from SIM_SEEDS, for SIM_SECONDS at mo
 crash: setup ## the same, every position of 5 seeds, every 17th call failing; adds to CRASH_JSON
 	@$(build) -c release --product enginesim
 	@$(release)/enginesim --seeds '$(SIM_SEEDS)' --seconds $(SIM_SECONDS) --json '$(CRASH_JSON)'
-	@$(release)/enginesim --seeds '0..<5' --operations 120 --samples all --json '$(CRASH_JSON)'
+	@$(release)/enginesim --seeds '0..<5' --samples all --json '$(CRASH_JSON)'
 	@$(release)/enginesim --seeds '0..<12' --operations 60 --errors $(CRASH_STRIDE) \
 		--json '$(CRASH_JSON)'
 

@@ -118,6 +118,7 @@ struct SimulatedFaults: Sendable {
 extension SimulatedFault {
     package static let full = ENOSPC
     package static let quota = EDQUOT
+    package static let broken = EIO
 
     /// A fault that a real system could show, soon.
     package init(using generator: inout SeededGenerator, now: UInt64) {

@@ -177,6 +177,17 @@ extension SimulatedRun {
             }
             return
         }
+        if Int.random(in: 0..<6, using: &generator) == 0 {
+            // An append that reports an error although it is there, and cannot be cut back.
+            for call in [SimulatedCall.write, .truncate] {
+                var fault = SimulatedFault(call, errno: SimulatedFault.broken) {
+                    $0.hasSuffix(".log")
+                }
+                fault.takesEffect = call == .write
+                fileSystem.inject(fault)
+            }
+            return
+        }
         fileSystem.inject(SimulatedFault(using: &generator, now: clock.monotonicNanoseconds))
     }
 

@@ -175,6 +175,9 @@ package final class SimulatedRun {
         case 9700..<9700 + workload.endWeight: try end()
         case 9800..<9800 + workload.faultWeight: planFault()
         default:
+            if fileSystem.capacity < .max, Int.random(in: 0..<20, using: &generator) == 0 {
+                fileSystem.capacity = .max
+            }
             // A poisoned store refuses everything: go on with the next phase soon.
             if stepper.isPoisoned, Int.random(in: 0..<4, using: &generator) == 0 { try end() }
         }
