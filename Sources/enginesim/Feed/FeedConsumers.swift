@@ -97,7 +97,7 @@ struct FeedConsumers: Sendable {
 
     /// Stays so far behind the writer that it always reads from files.
     private func readLate(_ reader: FeedReader) throws {
-        let distance = min(200_000, count / 4)
+        let distance = min(100_000, count / 4)
         var check = FeedCheck(after: .start)
         var cursor = try engine.changeCursor(slot: reader.name, upTo: .wal)
         while check.position.sequence < count, try cursor.next(waits: true) {

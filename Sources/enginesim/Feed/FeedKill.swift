@@ -98,7 +98,8 @@ struct FeedChild {
             var done = 0
             let bytes = UnsafeMutableRawBufferPointer(buffer)
             while done < bytes.count {
-                let size = pread(descriptor, bytes.baseAddress! + done, bytes.count - done, done)
+                let place = bytes.baseAddress.map { $0 + done }
+                let size = pread(descriptor, place, bytes.count - done, done)
                 guard size > 0 else { throw SimulationFailure("reading \(output): \(errno)") }
                 done += size
             }
@@ -137,7 +138,8 @@ struct FeedKill {
         let words = ["/proc/self/exe", "--feed-child", path]
         var arguments = words.map { strdup($0) } + [nil]
         defer { for argument in arguments { free(argument) } }
-        let code = posix_spawn(&process, words[0], nil, nil, &arguments, environ)
+        var environment: [UnsafeMutablePointer<CChar>?] = [nil]
+        let code = posix_spawn(&process, words[0], nil, nil, &arguments, &environment)
         guard code == 0 else { throw SimulationFailure("starting a process: \(code)") }
         return process
     }
