@@ -3,10 +3,14 @@
 PREFIX ?= /usr/local
 SIM_SEEDS ?= 0..<300
 SIM_SECONDS ?= 240
+REPLICATION_SEEDS ?= 0..<1000
 KILL_ROUNDS ?= 50
 FEED_WRITES ?= 10000000
 FEED_KILLS ?= 100
 FEED_DIR ?= /var/tmp/engine-feed
+CUTS ?= 200
+FUZZ_SECONDS ?= 20
+MUTANTS ?=
 DEMO_FLAGS ?=
 STRICT ?=
 
@@ -18,8 +22,8 @@ strict_flags := $(if $(STRICT),-Xswiftc -warnings-as-errors \
 build := swift build --quiet $(strict_flags)
 
 .DEFAULT_GOAL := help
-.PHONY: help bench test check demo sim kill feed tsan lint format docs-check client-check \
-	release install clean setup
+.PHONY: help bench test check demo sim replication-sim kill power-cut fuzz mutants mutants-check \
+	feed tsan lint format docs-check client-check release install clean setup
 # SwiftPM runs on all cores by itself, and locks its scratch folder.
 .NOTPARALLEL:
 
@@ -45,9 +49,31 @@ sim: setup ## simulates crashes and faults from SIM_SEEDS, for SIM_SECONDS at mo
 	@$(build) -c release --product enginesim
 	@$(release)/enginesim --seeds '$(SIM_SEEDS)' --seconds $(SIM_SECONDS)
 
-kill: setup ## kills an importing enginectl KILL_ROUNDS times on one store
+replication-sim: setup ## simulates leader and followers from REPLICATION_SEEDS
+	@$(build) -c release --product replicationsim
+	@$(release)/replicationsim --seeds '$(REPLICATION_SEEDS)' --seconds $(SIM_SECONDS)
+
+kill: setup ## kills an importing enginectl, and busy writers, KILL_ROUNDS times each
 	@$(build) -c release --product enginectl
+	@$(build) -c release --product enginesim
 	@Scripts/kill-test.sh $(KILL_ROUNDS)
+	@Scripts/power-cut.sh --kill $(KILL_ROUNDS)
+
+power-cut: setup ## shuts an ext4 image down CUTS times beside writers; needs root
+	@$(build) -c release --product enginesim
+	@Scripts/power-cut.sh $(CUTS)
+
+# The last -sanitize counts, and SwiftPM's own puts libFuzzer's main function in.
+fuzz: setup ## fuzzes each decoder for FUZZ_SECONDS
+	@FUZZ=1 swift build --quiet -c release --product enginefuzz --scratch-path .build-fuzz \
+		--sanitize fuzzer -Xswiftc -sanitize=fuzzer,address -Xswiftc -enable-testing
+	@Scripts/fuzz.sh $(FUZZ_SECONDS)
+
+mutants: setup ## breaks the engine on purpose, and sees that it is noticed; MUTANTS names some
+	@Scripts/mutants.sh $(MUTANTS)
+
+mutants-check: setup ## applies every mutant, and runs three of them
+	@Scripts/mutants.sh --check
 
 feed: setup ## FEED_WRITES to eight consumers, then FEED_KILLS of a process that consumes
 	@$(build) -c release --product enginesim
@@ -56,13 +82,15 @@ feed: setup ## FEED_WRITES to eight consumers, then FEED_KILLS of a process that
 	@$(release)/enginesim --feed-kill $(FEED_KILLS) --directory '$(FEED_DIR)/killed'
 	@rm -rf '$(FEED_DIR)'
 
-# Sweeps run on one thread, where the sanitizer has nothing to see, and take most of the time.
-tsan_skip = everyCallMayFail|everyFlippedByte|everyTruncation|RotationCrashTests|SimulationTests
+# The suites in which threads meet; the others would run for an hour and show the sanitizer nothing.
+# What is skipped counts compactions, which come when they come at a tenth of the speed.
+tsan_suites = (Feed|Slot|Follower|Delta|Tree|Engine|LowSpace|RunningBackup|MemoryIndexConcurrency
+tsan_suites := $(tsan_suites)|ReadGate|ReadState|BlockCache|DirectoryLock|IndexedBatch)Tests/
 
-tsan: setup ## runs the tests under the thread sanitizer, but for the sweeps
+tsan: setup ## runs the tests in which threads meet under the thread sanitizer
 	@swift build --quiet --build-tests --sanitize=thread --scratch-path .build-tsan
 	@swift test --skip-build --disable-xctest --sanitize=thread --scratch-path .build-tsan \
-		--skip '$(tsan_skip)'
+		--filter 'StorageEngineTests\.$(tsan_suites)' --skip compactingAgainGivesBack
 
 lint: ## checks the format of every Swift file
 	@swift format lint --strict --parallel --recursive $(swift_files)

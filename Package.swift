@@ -153,3 +153,18 @@ let package = Package(
     ],
     swiftLanguageModes: [.v6]
 )
+
+// The fuzzers need libFuzzer, and what tests see of the engine: only `make fuzz` asks for them.
+if Context.environment["FUZZ"] != nil {
+    package.targets.append(
+        .executableTarget(
+            name: "enginefuzz",
+            dependencies: [
+                "StorageEngine", "StorageEngineTestSupport", "ToolSupport",
+                .product(name: "Logging", package: "swift-log"),
+            ],
+            path: "Tests/Fuzz",
+            swiftSettings: engineSettings
+        )
+    )
+}

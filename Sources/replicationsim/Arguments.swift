@@ -1,7 +1,7 @@
 import Glibc
 
-/// What the command line asks for: `--seeds A..<B`, `--seconds S`, `--operations N`, and `--trace yes`
-/// to print what happens.
+/// What the command line asks for: `--seeds A..<B`, `--seconds S`, `--operations N`, and
+/// `--trace yes` to print what happens.
 struct Arguments {
     var seeds: Range<UInt64> = 0..<1_000
     var seconds: UInt64 = .max

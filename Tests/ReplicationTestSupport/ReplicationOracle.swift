@@ -293,9 +293,11 @@ struct ReplicationOracle {
             violate("S1: record \(promise.record) of term \(promise.term) was cut back")
         }
     }
+}
 
-    // MARK: Messages
+// MARK: Messages and logs
 
+extension ReplicationOracle {
     /// S5 and S7: what a member says of its log is so.
     mutating func check(_ message: Message, from member: SimulatedMember, _ tree: RecordTree) {
         switch message {
@@ -325,8 +327,6 @@ struct ReplicationOracle {
             break
         }
     }
-
-    // MARK: All logs
 
     /// S2: whoever follows the last leader has the same records as it has.
     mutating func checkLines(_ members: [SimulatedMember], _ tree: RecordTree) {

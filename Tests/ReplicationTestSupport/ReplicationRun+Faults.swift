@@ -192,8 +192,8 @@ extension ReplicationRun {
         give(.promote(acceptLoss: promotionAttempts > (hasReplaced ? 2 : 6)), to: member)
     }
 
-    /// Whether somebody who asks from everywhere finds that a member leads: a leader that most others
-    /// cannot reach is taken for gone, though it may serve clients that can.
+    /// Whether somebody who asks from everywhere finds that a member leads: a leader that most
+    /// others cannot reach is taken for gone, though it may serve clients that can.
     private func isSeenLeading(_ member: SimulatedMember) -> Bool {
         guard member.isUp, member.leadership != nil, member.pausedUntil <= now else { return false }
         let others = members.indices.filter { $0 != member.slot }

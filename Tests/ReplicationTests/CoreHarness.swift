@@ -14,18 +14,20 @@ struct CoreHarness {
     static func id(_ number: UInt64) -> UniqueID { UniqueID(high: number, low: 0) }
     static let history = UniqueID(high: 99, low: 99)
 
-    /// A member among voters 1…`voters`.
+    /// A member among voters that are numbered from 1.
     init(
         _ number: UInt64,
-        voters: Int = 3,
-        failoverFollowers: Int = 1,
+        of group: (voters: Int, failoverFollowers: Int) = (3, 1),
         settings: Settings = Settings(),
         mark: Mark = Mark(),
         log: LogOutline = .empty,
         isClean: Bool = true
     ) throws {
-        let ids = (1...UInt64(voters)).map(Self.id)
-        let membership = try Membership(voters: ids, failoverFollowers: failoverFollowers)
+        let ids = (1...UInt64(group.voters)).map(Self.id)
+        let membership = try Membership(
+            voters: ids,
+            failoverFollowers: group.failoverFollowers
+        )
         core = MemberCore(
             id: Self.id(number),
             membership: membership,
@@ -45,12 +47,7 @@ struct CoreHarness {
         failoverFollowers: Int = 1,
         settings: Settings = Settings()
     ) throws -> CoreHarness {
-        var harness = try CoreHarness(
-            1,
-            voters: voters,
-            failoverFollowers: failoverFollowers,
-            settings: settings
-        )
+        var harness = try CoreHarness(1, of: (voters, failoverFollowers), settings: settings)
         harness.give(.bootstrap(history: history))
         return harness
     }

@@ -3,18 +3,18 @@ import StorageEngine
 import Testing
 
 @Suite struct FollowerTests {
-    private static let epoch = Epoch(number: 1, starter: 1)
-    private static let session: UInt64 = 77
+    static let epoch = Epoch(number: 1, starter: 1)
+    static let session: UInt64 = 77
 
     /// The log of the leader, member 2.
-    private static func leaderLog(_ count: Int) -> PlainLog {
+    static func leaderLog(_ count: Int) -> PlainLog {
         var log = PlainLog()
         log.begin(epoch)
         for name in 0..<UInt64(count) { log.append(3 * name) }
         return log
     }
 
-    private static func welcome(
+    static func welcome(
         _ hello: Hello,
         _ log: LogOutline,
         course: Course = .resume,
@@ -40,7 +40,7 @@ import Testing
     }
 
     /// Member 3, which follows member 2 from the beginning.
-    private static func follower(_ leader: PlainLog) throws -> CoreHarness {
+    static func follower(_ leader: PlainLog) throws -> CoreHarness {
         var follower = try CoreHarness(3)
         for _ in 0..<3 {
             follower.tick(after: 2_000)
@@ -88,6 +88,19 @@ import Testing
         #expect(Self.packs(follower) == 0)
         #expect(follower.notices.contains(.gap(from: CoreHarness.id(2))))
         #expect(follower.lastHello?.log == .empty)
+    }
+
+    @Test func aFeederThatSendsMoreThanWasGrantedIsLeft() throws {
+        let leader = Self.leaderLog(3)
+        var follower = try Self.follower(leader)
+        var first = try #require(leader.pack(after: .zero, count: 1))
+        first.size = Settings().windowSize
+        let second = try #require(leader.pack(after: first.tail, count: 1))
+        follower.receive(.pack(session: Self.session, epoch: Self.epoch, first), from: 2)
+        follower.receive(.pack(session: Self.session, epoch: Self.epoch, second), from: 2)
+
+        #expect(Self.packs(follower) == 1)
+        #expect(follower.notices.contains(.refused(CoreHarness.id(2), .malformed)))
     }
 
     @Test func recordsOfAnEpochAboveTheLeadersAreRefused() throws {
@@ -335,68 +348,5 @@ import Testing
         follower.receive(Self.welcome(hello, leader.outline), from: 2)
 
         #expect(follower.mark.history == nil)
-    }
-
-    @Test func aRelayHandsOnBeatsButMakesNone() throws {
-        let leader = Self.leaderLog(2)
-        var relay = try Self.follower(leader)
-        let pack = try #require(leader.pack(after: .zero, count: 2))
-        relay.receive(.pack(session: Self.session, epoch: Self.epoch, pack), from: 2)
-        let beat = Beat(
-            session: Self.session,
-            epoch: Self.epoch,
-            count: 1,
-            tail: leader.outline.tail,
-            route: [CoreHarness.id(2)]
-        )
-        relay.receive(.beat(beat), from: 2)
-        let session = try relay.join(1)
-        let welcome = try #require(relay.lastWelcome)
-        #expect(welcome.route == [CoreHarness.id(2), CoreHarness.id(3)])
-        relay.clear()
-        for _ in 0..<10 { relay.tick(after: 100) }
-        let made = relay.sent.contains { if case .beat = $0.message { true } else { false } }
-        #expect(!made)
-
-        var next = beat
-        next.count = 2
-        relay.receive(.beat(next), from: 2)
-        let handedOn = relay.sent.contains { message, to in
-            if case .beat(let beat) = message {
-                beat.count == 2 && beat.session == session && to == CoreHarness.id(1)
-            } else {
-                false
-            }
-        }
-        #expect(handedOn)
-
-        // What member 1 reports goes up under its own name.
-        let report = relay.report(1, Watermarks(all: 1), epoch: Self.epoch)
-        relay.receive([report], session, from: 1)
-        var upward: [MemberReport] = []
-        for case (.report(let report), _) in relay.sent { upward = report.entries }
-        #expect(upward.contains(report))
-    }
-
-    @Test func nobodyIsFedByWhomItFeeds() throws {
-        let leader = Self.leaderLog(2)
-        var relay = try Self.follower(leader)
-        let beat = Beat(
-            session: Self.session,
-            epoch: Self.epoch,
-            count: 1,
-            tail: leader.outline.tail,
-            route: [CoreHarness.id(2), CoreHarness.id(1)]
-        )
-        relay.receive(.beat(beat), from: 2)
-        relay.clear()
-        relay.receive(.hello(relay.hello(1)), from: 1)
-        #expect(relay.refusals == [.loop])
-
-        var own = beat
-        own.count = 2
-        own.route.append(CoreHarness.id(3))
-        relay.receive(.beat(own), from: 2)
-        #expect(relay.notices.contains(.refused(CoreHarness.id(2), .loop)))
     }
 }

@@ -217,7 +217,7 @@ import Testing
     func nothingThatIsReceivedTraps(_ seed: UInt64) throws {
         var liar = Liar(generator: SeededGenerator(seed: seed))
         var member =
-            seed % 2 == 0 ? try CoreHarness.leader(voters: 4) : try CoreHarness(1, voters: 4)
+            seed % 2 == 0 ? try CoreHarness.leader(voters: 4) : try CoreHarness(1, of: (4, 1))
         for step in 0..<400 {
             let sender = UInt64.random(in: 2...5, using: &liar.generator)
             liar.epochs = [member.mark.promised, member.core.log.tail.epoch]

@@ -257,6 +257,21 @@ import Testing
         }
     }
 
+    @Test func anObserverDeposesNobody() throws {
+        var leader = try CoreHarness.leader()
+        let session = try leader.join(7, role: .observer)
+        let report = Report(
+            session: session,
+            promised: Epoch(term: 9, starter: 3),
+            holder: CoreHarness.id(3),
+            granted: 0,
+            entries: []
+        )
+        leader.receive(.report(report), from: 7)
+
+        #expect(leader.core.leadership != nil)
+    }
+
     @Test func aConfirmationNeedsABeatThatWasMadeAfterIt() throws {
         var leader = try CoreHarness.leader(voters: 3)
         let session = try leader.join(2)

@@ -58,8 +58,7 @@ import Testing
         let log = Self.log(3).outline
         var member = try CoreHarness(
             1,
-            voters: 5,
-            failoverFollowers: 2,
+            of: (5, 2),
             mark: Self.mark(),
             log: log
         )
@@ -84,8 +83,7 @@ import Testing
         let log = Self.log(3).outline
         var member = try CoreHarness(
             1,
-            voters: 5,
-            failoverFollowers: 2,
+            of: (5, 2),
             mark: Self.mark(),
             log: log
         )
@@ -103,7 +101,7 @@ import Testing
 
     @Test func anOperatorWhoAcceptsLossIsTold() throws {
         let log = Self.log(3).outline
-        var member = try CoreHarness(1, voters: 3, mark: Self.mark(), log: log)
+        var member = try CoreHarness(1, mark: Self.mark(), log: log)
         member.give(.promote(acceptLoss: true))
         for _ in 0..<30 { member.tick(after: 250) }
 
@@ -113,7 +111,7 @@ import Testing
 
     @Test func aPromotionWithoutVotersFailsAndFencesNobody() throws {
         let log = Self.log(3).outline
-        var member = try CoreHarness(1, voters: 3, mark: Self.mark(), log: log)
+        var member = try CoreHarness(1, mark: Self.mark(), log: log)
         member.give(.promote(acceptLoss: false))
         for _ in 0..<60 { member.tick(after: 250) }
 
@@ -125,7 +123,7 @@ import Testing
     @Test func theHighestEpochAndSequenceIsAdoptedFirst() throws {
         let own = Self.log(9).outline
         let best = Self.log(3, then: Epoch(term: 4, starter: 4))
-        var member = try CoreHarness(1, voters: 3, mark: Self.mark(), log: own)
+        var member = try CoreHarness(1, mark: Self.mark(), log: own)
         member.give(.promote(acceptLoss: false))
         let promised = Epoch(term: 4, starter: 4)
         try Self.answer(&member, from: 2, tail: best.outline.tail, promised: promised)

@@ -153,7 +153,8 @@ struct CommandTests {
                 "historyID", "memberID", "epoch", "lastSequence", "keys", "indexBytes", "logFiles",
                 "logBytes", "freeBytes", "frames", "records", "walBytesRaw", "walBytesStored",
                 "tornBytes", "rewrittenRecords", "segments", "segmentBytes", "levels", "versions",
-                "deadVersions", "deadBytes", "unflushedLogBytes",
+                "deadVersions", "deadBytes", "unflushedLogBytes", "slots", "lostSlots",
+                "slotLagSequences", "slotLagBytes", "slotLagMilliseconds", "retainedLogBytes",
             ]
         )
         #expect(stats["keys"] as? Int == 1)

@@ -205,6 +205,8 @@ struct FollowerCore: Sendable {
     /// Whether a welcome says what it must, given the log that it shows.
     private func isSound(_ welcome: Welcome, from peer: UniqueID, _ ground: Ground) -> Bool {
         guard welcome.log.isWellFormed, welcome.route.last == peer,
+            welcome.route.count <= ground.settings.routeMax,
+            ground.membership.isVoter(welcome.leadership.leader),
             welcome.leadership.foundation.epoch.number < welcome.leadership.epoch.number,
             !welcome.route.contains(ground.id)
         else { return false }
@@ -266,7 +268,12 @@ struct FollowerCore: Sendable {
             greet(peer, &ground)
             return false
         case .next where keepsTheLine(pack, leadership, ground):
-            break
+            // More than was granted is more than there is room for.
+            guard upstream.taken &- upstream.written < ground.settings.windowSize else {
+                ground.note(.refused(peer, .malformed))
+                lose(&ground)
+                return false
+            }
         case .next, .foreign:
             ground.note(.refused(peer, .diverged))
             lose(&ground)
@@ -298,7 +305,7 @@ struct FollowerCore: Sendable {
         guard let upstream, upstream.peer == peer, upstream.session == beat.session,
             beat.count > upstream.beat
         else { return false }
-        guard !beat.route.contains(ground.id) else {
+        guard !beat.route.contains(ground.id), beat.route.count <= ground.settings.routeMax else {
             ground.note(.refused(peer, .loop))
             lose(&ground)
             return false
@@ -319,12 +326,18 @@ struct FollowerCore: Sendable {
     mutating func refused(_ refusal: Refusal, from peer: UniqueID, _ ground: inout Ground) {
         guard isMine(refusal, from: peer) else { return }
         ground.note(.refused(peer, refusal.reason))
-        if case .notLeader(let hint) = refusal.reason, hint != peer { self.hint = hint }
+        if case .notLeader(let hint?) = refusal.reason, hint != peer,
+            ground.membership.isVoter(hint)
+        {
+            self.hint = hint
+        }
         lose(&ground)
     }
+}
 
-    // MARK: Copies
+// MARK: Copies and reports
 
+extension FollowerCore {
     mutating func offered(
         _ offer: CopyOffer,
         session: UInt64,
@@ -402,8 +415,6 @@ struct FollowerCore: Sendable {
         upstream?.beat = 0
         follow(&ground)
     }
-
-    // MARK: Reports
 
     /// Points that the host reached: they count for the present log only.
     mutating func reached(_ ground: Ground) {

@@ -1,7 +1,7 @@
 package import StorageEngine
 
 // The protocol of replication, without what it runs on: no sockets, clocks, files, threads, or
-// randomness but the seed. Events go in, actions come out, and the same events give the same actions.
+// randomness but the seed. Events go in, actions come out: the same events give the same actions.
 // The simulation drives this code, and so does the host in production.
 //
 // WHO IS WHO. Members of one history: voters, one of whom leads, and observers. With N voters,
@@ -23,9 +23,9 @@ package import StorageEngine
 //  3. Before a term begins, N − w₀ voters have promised it; one more, if any of them may lack what
 //     it acknowledged as leader (*suspect*). Any N − w₀ voters and any leader with w₀ followers
 //     have a member in common; of any N − w₀ + 1, one that is not the leader.
-//  4. Whoever leads a term first has the highest (epoch, sequence) among the consulted, fetched from
-//     them if need be. From 1 to 4: it has every record that w₀ followers acknowledged in any lower
-//     term, whether or not those in between had made records of their own.
+//  4. Whoever leads a term first has the highest (epoch, sequence) among the consulted, fetched
+//     from them if need be. From 1 to 4: it has every record that w₀ followers acknowledged in any
+//     lower term, whether or not those in between had made records of their own.
 //  5. A leader that was not closed cleanly asks again (3, 4) before it leads: followers may hold
 //     what it lost. That it is suspect is on disk first, so that a clean close in between hides
 //     nothing, until it holds on disk what a later leader has.
@@ -65,10 +65,9 @@ package struct MemberCore: Sendable {
     private var leader: LeaderCore?
     private var promotion: Promotion?
 
-    /// - Parameters:
-    ///   - preferences: Whom to greet, in this order, when no leader is known.
-    ///   - mark: What the last opening left, or a new one.
-    ///   - seed: Random, and new for each opening.
+    /// A member as its host opens it. `preferences` says whom to greet, in this order, when no
+    /// leader is known; `mark` is what the last opening left, or a new one; `seed` is random, and
+    /// new for each opening.
     package init(
         id: UniqueID,
         membership: Membership,
@@ -194,7 +193,9 @@ package struct MemberCore: Sendable {
     private mutating func receive(_ message: Message, from peer: UniqueID) {
         switch message {
         case .hello(let hello):
-            if hello.history == ground.mark.history { learn(hello.promised, hello.holder) }
+            if hello.history == ground.mark.history {
+                learn(hello.promised, of: hello.holder, from: peer)
+            }
             feeder.greet(hello, from: peer, &ground)
         case .follow(let follow):
             feeder.follow(follow, from: peer, &ground)
@@ -207,7 +208,7 @@ package struct MemberCore: Sendable {
         case .answer(let answer):
             if let step = promotion?.answered(answer, from: peer, &ground) { take(step) }
             if let leader, answer.nonce == leader.leadership.epoch.starter {
-                learn(answer.promised, answer.holder)
+                learn(answer.promised, of: answer.holder, from: peer)
             }
         case .refusal(let refusal):
             receive(refusal, from: peer)
@@ -218,7 +219,7 @@ package struct MemberCore: Sendable {
 
     private mutating func receive(_ report: Report, from peer: UniqueID) {
         guard feeder.isSession(report.session, peer) else { return }
-        learn(report.promised, report.holder)
+        learn(report.promised, of: report.holder, from: peer)
         guard feeder.report(report, from: peer, &ground) else { return }
         if leader == nil {
             follower.report(feeder.reports, &ground)
@@ -229,7 +230,9 @@ package struct MemberCore: Sendable {
 
     private mutating func receive(_ refusal: Refusal, from peer: UniqueID) {
         let isMine = feeder.isSession(refusal.about, peer) || follower.isMine(refusal, from: peer)
-        if isMine, case .fenced(let epoch, let holder) = refusal.reason { learn(epoch, holder) }
+        if isMine, case .fenced(let epoch, let holder) = refusal.reason {
+            learn(epoch, of: holder, from: peer)
+        }
         follower.refused(refusal, from: peer, &ground)
     }
 
@@ -274,7 +277,7 @@ package struct MemberCore: Sendable {
         if let history = ground.mark.history, history != consult.history {
             return ground.refuse(peer, about: consult.nonce, .wrongStore)
         }
-        if let epoch = consult.epoch { learn(epoch, peer) }
+        if let epoch = consult.epoch { learn(epoch, of: peer, from: peer) }
         let isPromised =
             consult.epoch == ground.mark.promised && ground.mark.holder == peer && leader == nil
         let answer = Answer(
@@ -290,9 +293,12 @@ package struct MemberCore: Sendable {
 
     // MARK: Epochs
 
-    /// Somebody holds a higher epoch: whatever was of a lower one ends here.
-    private mutating func learn(_ epoch: Epoch, _ holder: UniqueID?) {
-        guard let holder, ground.judge(epoch, of: holder) == .higher else { return }
+    /// A voter says that one holds a higher epoch: whatever was of a lower one ends here. Observers
+    /// depose nobody.
+    private mutating func learn(_ epoch: Epoch, of holder: UniqueID?, from peer: UniqueID) {
+        guard let holder, ground.membership.isVoter(holder), ground.membership.isVoter(peer),
+            ground.judge(epoch, of: holder) == .higher
+        else { return }
         let isLeading = leader != nil
         leader?.stop(&ground)
         leader = nil

@@ -107,6 +107,8 @@ package struct Settings: Hashable, Sendable {
     package var windowSize: UInt64 = 4 << 20
     package var packSizeMax: UInt64 = 256 << 10
     package var sessionsMax = 64
+    /// How many members may be between a leader and a follower.
+    package var routeMax = 32
     /// Whether a follower feeds others.
     package var relays = true
 

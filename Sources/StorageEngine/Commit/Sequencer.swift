@@ -12,7 +12,7 @@ struct Sequencer {
     private var hasBegun = false
     /// The least sequence that may be given next; above the last one's successor where some were
     /// lost.
-    private var nextSequence: UInt64
+    private(set) var nextSequence: UInt64
 
     /// - Parameters:
     ///   - recovered: Where the history ends.

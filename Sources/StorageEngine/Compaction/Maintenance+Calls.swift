@@ -175,6 +175,7 @@ extension Maintenance {
     /// Removes the log files up to a sequence that recovery does not need.
     func trimLogs(through sequence: UInt64, _ catalog: LogCatalog) {
         lock.with {
+            guard state.hasInstalled else { return }
             let last = catalog.files.last {
                 $0.number <= state.obsoleteLog && ($0.end?.lastSequence ?? .max) <= sequence
             }

@@ -199,9 +199,10 @@ extension Maintenance {
 
     private func finish(_ install: Install) {
         state.installRetryTime = 0
+        state.hasInstalled = true
         state.deltaHorizon = manifest.state.deltaHorizon
-        state.garbage += state.unknownSegments
-        state.unknownSegments = []
+        state.garbage += state.leftovers
+        state.leftovers = []
         switch install.source {
         case .flush(let sealed):
             state.isFlushing = false
@@ -230,6 +231,7 @@ extension Maintenance {
 
     /// The log files that nobody needs any more become garbage.
     func noteRemovableLogs() {
+        guard state.hasInstalled else { return }
         noteRemoved(through: log?.removableLog(obsolete: state.obsoleteLog) ?? 0)
     }
 

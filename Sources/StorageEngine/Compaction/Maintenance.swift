@@ -17,7 +17,8 @@ internal import Synchronization
 // (4) A pause stops compactions from starting, and never a flush.
 // (5) The lock may be held while the log's is taken, never the other way round.
 // (6) The number of a segment is given once. The manifest says which numbers were given, before a
-//     file is removed for not being named in it.
+//     file is removed for not being named in it. What an opening finds superfluous goes only after
+//     an edit of its own is durable: the edit it found may have been one whose sync failed.
 
 /// What maintenance must know of the log, and says to it.
 protocol LogProgress: AnyObject, Sendable {
@@ -113,8 +114,7 @@ final class Maintenance: @unchecked Sendable {
             version: tree.version,
             flushedSequence: tree.state.flushed.sequence
         )
-        state.garbage = tree.garbage
-        state.unknownSegments = tree.unknownSegments
+        state.leftovers = tree.leftovers
         state.obsoleteLog = tree.state.logStart.fileNumber
         state.removedLog = store.removedLog
         state.deltaHorizon = tree.state.deltaHorizon

@@ -35,8 +35,11 @@ final class MaintenanceState {
 
     /// Files that no durable version names any more.
     var garbage: [FileName] = []
-    /// Segments that become garbage with the first edit.
-    var unknownSegments: [FileName] = []
+    /// What was found superfluous at the opening; it becomes garbage with the first edit.
+    var leftovers: [FileName] = []
+    /// Whether this opening has made an edit durable: of the manifest that was found nobody knows
+    /// more than that the kernel has it, and an older one may need what it does not.
+    var hasInstalled = false
     /// The greatest sequence of a tombstone that the version lacks because it was dropped.
     var deltaHorizon: UInt64 = 0
     /// The last log file that recovery does not need, and the last that became garbage.

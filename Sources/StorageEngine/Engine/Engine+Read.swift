@@ -24,10 +24,11 @@ extension Engine {
         for key: borrowing K,
         _ body: (Span<UInt8>) -> R
     ) throws(EngineError) -> R? {
+        var result: R?
         try key.withBytes { (key: Span<UInt8>) throws(EngineError) in
-            guard let found = try latest(key) else { return nil }
-            return body(found.span)
+            try read(key) { result = body($0) }
         }
+        return result
     }
 
     /// The newest value of a key, as a copy that outlives the engine. What is in memory or in the
@@ -118,58 +119,12 @@ extension Engine {
         return try await readThreads.run { () throws(any Error) in try body(snapshot) }
     }
 
+    /// Calls a closure with the newest value of a key, if it has one.
     @usableFromInline
-    func latest(_ key: Span<UInt8>) throws(EngineError) -> BorrowedBytes? {
+    func read(_ key: Span<UInt8>, _ body: (Span<UInt8>) -> Void) throws(EngineError) {
         try checkOpen()
-        let lookup = key.withUnsafeBytes { key in
-            BorrowedBytes.Lookup { () throws(EngineError) in try readState.latest(key) }
-        }
-        return try lookup.get()
-    }
-}
-
-/// Bytes that an index or a block holds, for the time of one call.
-@usableFromInline
-struct BorrowedBytes: ~Copyable {
-    private let value: PinnedValue
-
-    init(_ value: consuming PinnedValue) { self.value = value }
-
-    @usableFromInline
-    var span: Span<UInt8> {
-        @_lifetime(borrow self)
-        get {
-            _overrideLifetime(
-                Span(_unsafeElements: value.bytes.bindMemory(to: UInt8.self)),
-                borrowing: self
-            )
-        }
-    }
-
-    /// A lookup that was made, or why it failed.
-    enum Lookup: ~Copyable {
-        case value(BorrowedBytes)
-        case absent
-        case failed(EngineError)
-
-        init(_ body: () throws(EngineError) -> ReadState.Lookup) {
-            do throws(EngineError) {
-                switch try body() {
-                case .found(let value): self = .value(BorrowedBytes(value))
-                case .absent: self = .absent
-                case .notCached: preconditionFailure("files may be read")
-                }
-            } catch {
-                self = .failed(error)
-            }
-        }
-
-        consuming func get() throws(EngineError) -> BorrowedBytes? {
-            switch consume self {
-            case .value(let value): return value
-            case .absent: return nil
-            case .failed(let error): throw error
-            }
+        try key.withUnsafeBytes { key throws(EngineError) in
+            try readState.latest(key).read(body)
         }
     }
 }

@@ -169,9 +169,10 @@ public final class Engine: Sendable {
     /// Where the history ends: the position of the last write that is readable.
     public var lastSequence: UInt64 { readState.visibleSequence }
 
-    /// Reads every log file and every segment again and checks all that can be checked, beside
-    /// running writes: checksums, the order of records and of keys, bounds of sequences, filters,
-    /// and the manifest's word against the files.
+    /// Reads every log file that recovery needs and every segment again and checks all that can be
+    /// checked, beside running writes: checksums, the order of records and of keys, bounds of
+    /// sequences, filters, and the manifest's word against the files. Log files that are kept for
+    /// consumers alone are checked when they are read.
     ///
     /// - Returns: What was read.
     /// - Throws: ``EngineError`` with code `corruption`, `logGap` or `io`; `closed`.
@@ -199,8 +200,7 @@ public final class Engine: Sendable {
         obsoleteLog: UInt64
     ) throws(EngineError) -> VerificationReport {
         let log = LogVerification(directory: directory, historyID: historyID)
-        let first = pipeline?.catalog.files.first?.number ?? obsoleteLog + 1
-        var report = try log.run(liveEnd: pipeline?.appendedEnd, behind: first - 1)
+        var report = try log.run(liveEnd: pipeline?.appendedEnd, behind: obsoleteLog)
         for segment in version.segments {
             let info = try segment.verify()
             report.segments += 1

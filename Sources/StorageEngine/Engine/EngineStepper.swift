@@ -86,6 +86,8 @@ package final class EngineStepper {
     }
 
     private let pipeline: CommitPipeline
+    /// The sequences that the last unit gave and withdrew, by their tickets.
+    private var withdrawn: [ObjectIdentifier: UInt64] = [:]
 
     /// Drives an engine that was opened for writing, in an environment that starts no threads.
     package init(_ engine: Engine) {
@@ -142,8 +144,9 @@ package final class EngineStepper {
 
     /// Does a unit's I/O and its inserts.
     package func perform(_ unit: Unit) {
+        withdrawn = [:]
         switch unit.task {
-        case .log(let work, _): unit.task = .log(work, pipeline.perform(work))
+        case .log(let work, _): unit.task = .log(work, perform(work))
         case .maintenance(let work, _):
             unit.task = .maintenance(work, pipeline.maintenance.perform(work))
         case .slots(let work, _):
@@ -153,6 +156,39 @@ package final class EngineStepper {
             )
         }
     }
+
+    private func perform(_ work: CommitPipeline.Work) -> CommitPipeline.Completion {
+        guard case .commit(let group) = work, group.append != nil else {
+            return pipeline.perform(work)
+        }
+        let (tickets, first) = (pipeline.group, pipeline.sequencer.nextSequence)
+        let completion = pipeline.perform(work)
+        if case .committed(appended: true, _) = completion { return completion }
+        let keptCount = tickets.count { if case .done = $0.outcome { true } else { false } }
+        let given = pipeline.sequencer.nextSequence - first
+        // When nothing had reached the file the same sequences are given again.
+        guard given == UInt64(tickets.count + keptCount) else { return completion }
+        for (index, ticket) in tickets.enumerated() {
+            withdrawn[ObjectIdentifier(ticket)] = first + UInt64(index)
+        }
+        return completion
+    }
+
+    /// The sequence that a write had for a while in the unit that was performed last, until its
+    /// append failed: under that one it may be there after a restart.
+    package func withdrawnSequence(of write: Write) -> UInt64? {
+        withdrawn[ObjectIdentifier(write.ticket)]
+    }
+
+    /// Whether writes are slowed or held now.
+    package var isStalled: Bool {
+        pipeline.lock.with {
+            pipeline.state.commitTime > 0 || pipeline.state.backpressure.isHolding
+        }
+    }
+
+    /// Whether writes are refused until the store is reopened.
+    package var isPoisoned: Bool { pipeline.lock.with { pipeline.state.poison != nil } }
 
     /// Gives the unit's roles back, and wakes who waited.
     package func finish(_ unit: Unit) {

@@ -227,7 +227,7 @@ extension CommitPipeline {
             ),
             tree: tree
         )
-        maintenance.lock.with { maintenance.state.garbage += garbage }
+        maintenance.lock.with { maintenance.state.leftovers += garbage }
         let slots = try SlotKeeper(
             SlotKeeper.Foundation(
                 directory: store.directory,

@@ -36,10 +36,11 @@ public final class Snapshot: Sendable {
         for key: borrowing K,
         _ body: (Span<UInt8>) -> R
     ) throws(EngineError) -> R? {
+        var result: R?
         try key.withBytes { (key: Span<UInt8>) throws(EngineError) in
-            guard let found = try find(key) else { return nil }
-            return body(found.span)
+            try read(key) { result = body($0) }
         }
+        return result
     }
 
     /// Whether a key had a value.
@@ -71,14 +72,12 @@ public final class Snapshot: Sendable {
         return Cursor(self, range)
     }
 
+    /// Calls a closure with a key's value, if it had one.
     @usableFromInline
-    func find(_ key: Span<UInt8>) throws(EngineError) -> BorrowedBytes? {
+    func read(_ key: Span<UInt8>, _ body: (Span<UInt8>) -> Void) throws(EngineError) {
         try engine.checkOpen()
-        let lookup = key.withUnsafeBytes { key in
-            BorrowedBytes.Lookup { () throws(EngineError) in
-                try engine.readState.value(key, at: sequence)
-            }
+        try key.withUnsafeBytes { key throws(EngineError) in
+            try engine.readState.value(key, at: sequence).read(body)
         }
-        return try lookup.get()
     }
 }

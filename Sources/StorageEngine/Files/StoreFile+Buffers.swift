@@ -54,6 +54,8 @@ extension StoreDirectory.Listing {
 extension EngineError {
     /// Whether a file or directory was not there.
     var isMissingFile: Bool { errno == ENOENT }
+    /// Whether a name was taken already.
+    var isTakenName: Bool { errno == EEXIST }
     /// Whether the file system does not know the call.
     var isUnsupported: Bool { errno == EOPNOTSUPP }
 }

@@ -46,8 +46,9 @@ final class LogWriter {
     private var encoder = FrameEncoder()
 
     private(set) var current: ActiveLogFile?
-    /// The end of the finished files, before ``current``.
+    /// The end of the finished files, before ``current``; and where it was at first.
     private(set) var end: LogEnd
+    private let openedEnd: LogEnd
     /// The last record in the log, and the hash with it.
     private(set) var lastSequence: UInt64
     private(set) var logHash: UInt64
@@ -68,6 +69,7 @@ final class LogWriter {
         (historyID, memberID) = identity
         self.reservedSize = reservedSize
         self.end = end
+        openedEnd = end
         self.lastStamp = lastStamp
         lastSequence = end.lastSequence
         logHash = end.logHash
@@ -157,10 +159,16 @@ final class LogWriter {
         } catch {
             throw .refused(error, touched: false)
         }
-        do throws(EngineError) {
+        do throws(AppendFailure) {
             return try begin(file, epochs: epochs)
         } catch {
-            throw .broken(error)
+            guard case .refused(let cause, _) = error else { throw error }
+            do throws(EngineError) {
+                try directory.durableRemove([.log(end.fileNumber + 1)])
+            } catch {
+                throw .broken(error)
+            }
+            throw .refused(cause, touched: false)
         }
     }
 
@@ -168,6 +176,24 @@ final class LogWriter {
     ///
     /// Thread safety: may be called without the append role.
     func makeFile(number: UInt64) throws(EngineError) -> StoreFile {
+        do throws(EngineError) {
+            return try reserveFile(number: number)
+        } catch {
+            // An earlier attempt failed, and could not remove what it had made.
+            guard error.isTakenName, try isUnused(number: number) else { throw error }
+        }
+        try directory.durableRemove([.log(number)])
+        return try reserveFile(number: number)
+    }
+
+    /// Whether no header was ever written to a log file.
+    private func isUnused(number: UInt64) throws(EngineError) -> Bool {
+        let file = try directory.open(.log(number), for: .read)
+        let header = try file.read(count: LogFormat.headerSize, at: 0)
+        return header.allSatisfy { $0 == 0 }
+    }
+
+    private func reserveFile(number: UInt64) throws(EngineError) -> StoreFile {
         try directory.durableCreate(.log(number)) { file throws(EngineError) in
             do throws(EngineError) {
                 try file.allocate(size: reservedSize)
@@ -180,10 +206,12 @@ final class LogWriter {
 
     /// Writes the header of a file made ahead; from then on it is the current one. It is the first
     /// of its epoch when that began where the file before ends.
+    ///
+    /// When there is no room for the header (where nothing is reserved) the file is not begun.
     private func begin(
         _ file: StoreFile,
         epochs: [EpochEntry]
-    ) throws(EngineError) -> ActiveLogFile {
+    ) throws(AppendFailure) -> ActiveLogFile {
         let startsEpoch = epochs.last.map {
             $0.lastSequenceBefore == end.lastSequence && $0.logHashBefore == end.logHash
         }
@@ -198,8 +226,12 @@ final class LogWriter {
             startsEpoch: startsEpoch ?? false,
             epochs: epochs
         )
-        try file.write(header.encoded(), at: 0)
-        try file.dataSync()
+        do throws(EngineError) {
+            try file.write(header.encoded(), at: 0)
+        } catch {
+            throw error.code == .noSpace ? .refused(error, touched: true) : .broken(error)
+        }
+        do throws(EngineError) { try file.dataSync() } catch { throw .broken(error) }
         let active = ActiveLogFile(file: file, header: header)
         current = active
         logHash = active.frames.initialHash
@@ -218,10 +250,11 @@ final class LogWriter {
     ) throws(AppendFailure) -> FinishedLogFile {
         guard let old = current else { preconditionFailure("only a begun log changes files") }
         try seal(old, syncedThrough: syncedThrough)
-        do throws(EngineError) {
+        do throws(AppendFailure) {
             _ = try begin(next, epochs: epochs)
         } catch {
-            throw .broken(error)
+            // Behind the seal of the old file nothing can be appended.
+            throw .broken(error.error)
         }
         return FinishedLogFile(file: old.file, length: old.length)
     }
@@ -253,8 +286,9 @@ final class LogWriter {
     ///
     /// - Returns: Where the log ends, `nil` when nothing was written since the store was opened.
     func finish(syncedThrough: UInt64) throws(EngineError) -> LogEnd? {
-        try discardEmpty()
-        guard let active = current else { return nil }
+        if current?.header.startsEpoch == true { try discardEmpty() }
+        // Files that this opening has finished may be all that it leaves.
+        guard let active = current else { return end == openedEnd ? nil : end }
         do throws(AppendFailure) {
             try seal(active, syncedThrough: syncedThrough)
         } catch {

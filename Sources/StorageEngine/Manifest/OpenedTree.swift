@@ -4,11 +4,11 @@ struct OpenedTree {
     let version: Version
     /// Above the number of every segment file that there is or was.
     let nextSegmentNumber: UInt64
-    /// Segments that the manifest gave a number and does not name.
-    let garbage: [FileName]
-    /// Segments of numbers that the manifest does not know of: a flush or a compaction was cut
-    /// short. They are garbage once the manifest has given out their numbers.
-    let unknownSegments: [FileName]
+    /// Segments that nothing needs. They are garbage once this opening has made an edit durable: of
+    /// the one that the manifest ends with, and of STORE, nobody knows more than that the kernel
+    /// has them. Until then the disk may hold an older version, which needs what the newer one has
+    /// replaced.
+    let leftovers: [FileName]
 
     /// Reads the manifest and opens every segment; nothing is changed.
     ///
@@ -39,23 +39,17 @@ struct OpenedTree {
         version = Version(levels: levels)
         let live = Set(version.segments.map(\.info.number))
         var next = state.nextSegmentNumber
-        var garbage: [FileName] = []
-        var unknown: [FileName] = []
+        var leftovers: [FileName] = []
         for name in try directory.list().known {
             switch name {
             case .segment(let number) where !live.contains(number):
-                if number < state.nextSegmentNumber {
-                    garbage.append(name)
-                } else {
-                    unknown.append(name)
-                }
+                leftovers.append(name)
                 next = max(next, number + 1)
             default: break
             }
         }
         nextSegmentNumber = next
-        self.garbage = garbage
-        unknownSegments = unknown
+        self.leftovers = leftovers
     }
 
     private static func open(

@@ -172,18 +172,25 @@ struct LogRecovery {
 
     private func open(_ file: StoreFile, number: UInt64) throws(EngineError) -> LogFile? {
         let size = try file.size()
-        var input = FileInput(file: file, limit: size)
-        let bytes = try input.bytes(at: 0, upTo: LogFormat.headerSize)
-        let header: LogFileHeader
         do throws(EngineError) {
-            header = try LogFileHeader(decoding: bytes, file: file.name)
+            return LogFile(file: file, header: try header(of: file, number: number), size: size)
         } catch {
             // Without a byte behind it, a bad header never had a record: the file was being made.
-            let isUnused =
-                error.code == .corruption && mark.floor.fileNumber < number
-                ? try input.lastNonZero(from: UInt64(LogFormat.headerSize), to: size) == nil : false
-            if isUnused { return nil }
-            throw error
+            // A torn write may even have left another file's header, which the block held before.
+            guard error.code == .corruption, mark.floor.fileNumber < number,
+                try isEmpty(file, size)
+            else { throw error }
+            return nil
+        }
+    }
+
+    private func header(
+        of file: StoreFile,
+        number: UInt64
+    ) throws(EngineError) -> LogFileHeader {
+        let bytes = try file.read(count: LogFormat.headerSize, at: 0)
+        let header = try bytes.span.withUnsafeBytes { bytes throws(EngineError) in
+            try LogFileHeader(decoding: bytes, file: file.name)
         }
         guard header.historyID == mark.historyID, header.fileNumber == number else {
             throw .corruption(
@@ -193,7 +200,13 @@ struct LogRecovery {
                 offset: 32
             )
         }
-        return LogFile(file: file, header: header, size: size)
+        return header
+    }
+
+    /// Whether nothing but zeros lies behind the header.
+    private func isEmpty(_ file: StoreFile, _ size: UInt64) throws(EngineError) -> Bool {
+        var input = FileInput(file: file, limit: size)
+        return try input.lastNonZero(from: UInt64(LogFormat.headerSize), to: size) == nil
     }
 
     /// Checks that a file is the one that follows what was read.
@@ -357,21 +370,27 @@ struct LogRecovery {
             _ = try directory.saveToQuarantine(tail.end.length..<tornEnd, of: tail.file.file)
         }
         if tail.end.length == UInt64(LogFormat.headerSize) {
-            // Without a frame, not even the header is proven.
-            try directory.durableRemove([.log(number)])
+            // Without a frame, not even the header is proven. It is all that says where the file
+            // before it ends, so that goes into the floor first.
             log.end = tail.file.header.predecessor
             if tail.file.header.startsEpoch { log.epochs.removeLast() }
+            if log.end != mark.floor { try moveFloor() }
+            try directory.durableRemove([.log(number)])
             return
         }
         log.end = try TailRewriter(directory: directory, mark: mark, tail: tail).run(
             &log.report.rewrittenRecords
         )
+        try moveFloor()
+        let length = log.end.fileNumber == number ? log.end.length : tail.proven
+        try directory.open(.log(number), for: .readWrite).truncate(to: length)
+    }
+
+    private func moveFloor() throws(EngineError) {
         let (end, lastStamp) = (log.end, log.lastStamp)
         try markFile.update { mark in
             mark.floor = end
             mark.lastStamp = lastStamp
         }
-        let length = log.end.fileNumber == number ? log.end.length : tail.proven
-        try directory.open(.log(number), for: .readWrite).truncate(to: length)
     }
 }

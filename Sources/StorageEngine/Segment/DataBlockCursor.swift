@@ -173,6 +173,7 @@ struct DataBlockCursor: ~Copyable, @unchecked Sendable {
         guard isOnEntry else { return fail() }
         note()
         while isOnEntry, entry.next < limit {
+            guard trail.count < SegmentFormat.restartIntervalMax else { return fail() }
             load(entry.next)
             note()
         }

@@ -33,11 +33,13 @@
 // (1) Entries are ordered by key, as unsigned bytes, then by sequence, the newest first. (key,
 //     sequence) occurs once.
 // (2) shared counts the leading bytes that a key has in common with the key before it. A restart
-//     names the offset of an entry that shares nothing; the first entry of a block is one.
+//     names the offset of an entry that shares nothing; the first entry of a block is one, and no
+//     more than 256 entries lie from one to the next.
 // (3) flags: 0 a value, 1 a tombstone (without value); other bits are refused.
 // (4) The index has an entry a data block, in order: a key at or behind the block's last one and
 //     before the next block's first one, or equal to it where a key's versions go on there. Data
-//     blocks lie one behind the other from offset 0, so that their sizes say where they are.
+//     blocks lie one behind the other from offset 0, so that their sizes say where they are. No
+//     key is longer than its block can be uncompressed: 255 times its size.
 // (5) The filter has the XXH3-64 of every key; `SegmentFilter` says how.
 //     Range tombstones are cut into fragments that do not overlap, in order, each with its
 //     sequences, the newest first.
@@ -62,6 +64,9 @@ package enum SegmentFormat {
     static let blockSize = 4096
     /// Entries between two restarts.
     static let restartInterval = 16
+    /// The most that a reader accepts: moving back copies the keys of an interval, and each may
+    /// share 64 KiB with the one before it.
+    static let restartIntervalMax = 256
 
     /// What binds the blocks of a file to it.
     static func seed(historyID: UniqueID, fileNumber: UInt64) -> UInt64 {

@@ -137,6 +137,7 @@ final class SegmentIndex: Block, @unchecked Sendable {
                     let suffixSize = reader.size(max: Limits.keySize - shared),
                     let blockSize = reader.size(max: 2 * SegmentFormat.rawSizeMax),
                     blockSize > SegmentFormat.blockHeaderSize,
+                    shared + suffixSize <= 255 * blockSize,
                     let suffix = reader.bytes(suffixSize), keys.count <= Self.keysSizeMax
                 else { return nil }
                 let start = keys.count
@@ -154,7 +155,8 @@ final class SegmentIndex: Block, @unchecked Sendable {
             guard offset == dataEnd else { return nil }
         }
 
-        /// A hostile payload cannot make separators of more than this from what they share.
+        /// Offsets of keys are 32 bits. What separators share cannot make more than 255 times the
+        /// file of them.
         private static let keysSizeMax = 1 << 30
 
         private borrowing func isAscending(_ last: Int, _ start: Int) -> Bool {

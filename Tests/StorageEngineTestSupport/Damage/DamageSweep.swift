@@ -108,7 +108,7 @@ package struct DamageSweep {
         try damage.apply(to: image)
         image.forgetTrace()
         image.inject(
-            SimulatedFault(nil, errno: 5, occurrence: Self.callCountMax, isPersistent: true)
+            SimulatedFault(nil, errno: 5, occurrence: Self.callCountMax, duration: .forever)
         )
         let engine: Engine
         do throws(EngineError) {

@@ -1,64 +1,196 @@
+internal import Logging
 import StorageEngine
 
-/// One seed: a store that is written, read, closed, killed and reopened, stepped from random
-/// numbers, with several writes and units of work in flight. Every promise is checked on the way.
+// One seed: a store that is written, read, closed, killed and reopened, stepped from random
+// numbers, with several writes and units of work in flight. Every promise is checked on the way.
+//
+// 1. What is done depends on the seed and the number of operations alone (`generator`); what is
+//    looked at draws from numbers of its own (`chance`), so that another check changes no workload.
+// 2. A phase lasts from one opening of the store to its end, by a close or a crash. At its end the
+//    phase's trace is walked once: the floor is checked at every position (`StoreWatch`), and at
+//    sampled positions crash images are opened (`SimulatedRun+Images.swift`).
+// 3. Some seeds plan faults. Where one was injected calls may fail, with an error of the right
+//    kind; what was acknowledged is never lost, and what is read is never wrong.
+
+/// Thread safety: none; seeds share nothing, so each may run on a thread of its own.
 package final class SimulatedRun {
-    package struct Counts: Sendable {
-        package var operations = 0
-        package var acknowledged = 0
-        package var crashes = 0
-        package var reopens = 0
-        package var positions = 0
-        package var images = 0
-        package var snapshots = 0
-        /// Flushes, compactions, and segments that became part of the next level as they were.
-        package var flushes = 0
-        package var compactions = 0
-        package var moves = 0
+    /// How much is looked at.
+    package struct Plan: Sendable {
+        /// How many writes are submitted.
+        package var operations = 2000
+        /// At how many positions of the trace crash images are opened; `nil` for all.
+        package var samples: Int? = 20
+        /// The one fault of the run, on the call of its kind and number from the first opening on;
+        /// `nil` when the workload plans its faults. Needs ``recordsCalls``.
+        package var fault: SimulatedFault?
+        /// Whether the calls are written down.
+        package var recordsCalls = false
 
         package init() {}
-
-        package static func += (left: inout Counts, right: Counts) {
-            left.operations += right.operations
-            left.acknowledged += right.acknowledged
-            left.crashes += right.crashes
-            left.reopens += right.reopens
-            left.positions += right.positions
-            left.images += right.images
-            left.snapshots += right.snapshots
-            left.flushes += right.flushes
-            left.compactions += right.compactions
-            left.moves += right.moves
-        }
     }
 
     let seed: UInt64
-    var generator: SeededGenerator
+    let plan: Plan
     let workload: Workload
+    /// What the store goes through.
+    var generator: SeededGenerator
+    /// What is looked at.
+    var chance: SeededGenerator
     let clock = SimulatedClock()
+
     var fileSystem: SimulatedFileSystem
     var engine: Engine
     var stepper: EngineStepper
-    var model = ModelStore()
-    package var counts = Counts()
+    var model = ModelStore(hasStamps: true)
+    package var tally = Tally()
+    /// Over all traces, and what came of every write and opening.
+    var hash = TraceHash()
 
     /// Writes that were submitted and not settled, with their changes.
-    var pending: [(write: EngineStepper.Write, changes: [ModelStore.Change], isModeled: Bool)] = []
+    var pending: [PendingWrite] = []
     var units: [EngineStepper.Unit] = []
-    var snapshots: [Snapshot] = []
+    var snapshots: [(snapshot: Snapshot, isOld: Bool)] = []
     /// What was acknowledged, and at which position of the trace.
-    var acks: [(position: Int, sequence: UInt64, ack: AckPoint)] = []
+    var acks: [Ack] = []
+    /// The parts of the trace that units of work are behind.
+    var spans: [(range: Range<Int>, unit: String)] = []
+    var submitted = 0
+    var samplesDone = 0
+    /// Whether a fault was planned in this phase, and whether the disk was full.
+    var hasFaults = false
+    var wasFull = false
+    var lastFailure = ""
+    /// The calls that were made on file systems that are no longer used.
+    package var calls: [(call: SimulatedCall, name: String)] = []
+    /// In which unit of work a fault hit first.
+    package var faultUnit: String?
+    /// Whether that unit's outcome was never noted.
+    var faultWasCutShort = false
+    let warnings = WarningCounter.Count()
+    /// Whether writes were refused until the store was opened again.
+    var wasPoisoned = false
+
+    struct PendingWrite {
+        let write: EngineStepper.Write
+        let changes: [ModelStore.Change]
+        var isModeled = false
+    }
+
+    struct Ack {
+        let position: Int
+        let sequence: UInt64
+        let point: AckPoint
+    }
 
     static let directory = "db"
 
-    package init(seed: UInt64) throws {
+    package init(seed: UInt64, _ plan: Plan = Plan()) throws {
         self.seed = seed
+        self.plan = plan
         generator = SeededGenerator(seed: seed)
-        workload = Workload(using: &generator)
+        chance = SeededGenerator(seed: ~seed)
+        var workload = Workload(using: &generator)
+        workload.isSwept = plan.fault != nil || plan.recordsCalls
+        if workload.isSwept { workload.faultWeight = 0 }
+        workload.options.logger = Logger(label: "simulation") { [warnings] _ in
+            WarningCounter(warnings)
+        }
+        self.workload = workload
         fileSystem = SimulatedFileSystem(profile: workload.profile)
-        engine = try Self.open(fileSystem, workload, clock, seed)
+        // Replaced at once, by one that may meet the fault.
+        engine = try Self.open(SimulatedFileSystem(), workload, clock, seed)
+        stepper = EngineStepper(engine)
+        prepare(fileSystem)
+        engine = try openMeetingFault(seed) { throw $0 }
         stepper = EngineStepper(engine)
     }
+
+    /// Gives a file system the run's clock, habits and fault.
+    func prepare(_ fileSystem: SimulatedFileSystem) {
+        fileSystem.clock = clock
+        fileSystem.failedSyncReverts = workload.failedSyncReverts
+        fileSystem.recordsCalls = plan.recordsCalls
+        guard var fault = plan.fault, faultUnit == nil else { return }
+        hasFaults = true
+        fault.occurrence -= calls.count { $0.call == fault.call }
+        fileSystem.inject(fault)
+    }
+
+    /// Opens the store; when the planned fault makes that fail, without the fault once more.
+    func openMeetingFault(
+        _ seed: UInt64,
+        _ report: (EngineError) throws -> Never
+    ) throws -> Engine {
+        let before = fileSystem.injectedFaultCount
+        defer { noteFault(in: "open", since: before) }
+        do throws(EngineError) {
+            return try Self.open(fileSystem, workload, clock, seed)
+        } catch {
+            guard fileSystem.injectedFaultCount > before,
+                error.code == .io || error.code == .noSpace
+            else { try report(error) }
+            surface("open", error)
+        }
+        noteFault(in: "open", since: before)
+        endFaults()
+        do throws(EngineError) {
+            return try Self.open(fileSystem, workload, clock, seed)
+        } catch {
+            try report(error)
+        }
+    }
+
+    /// Notes in which unit of work the run's fault hit.
+    func noteFault(in unit: String, since count: Int) {
+        if fileSystem.injectedFaultCount > count, faultUnit == nil { faultUnit = unit }
+    }
+
+    /// A hash of everything that the run did and was told.
+    package var traceHash: UInt64 { hash.value }
+
+    /// Runs until all writes were submitted and the last phase was checked.
+    package func run() throws {
+        do {
+            while submitted < plan.operations { try step() }
+            noteCutShort()
+            try checkTrace()
+        } catch let error as EngineError {
+            throw fail("an error where none may be: \(error)")
+        }
+        fold(fileSystem)
+        calls += fileSystem.recordedCalls
+        tally.add("totals", "seeds")
+    }
+
+    private func step() throws {
+        switch Int.random(in: 0..<10_000, using: &generator) {
+        case 0..<2500: submit()
+        case 2500..<5500: take()
+        case 5500..<7000: try performOne()
+        case 7000..<8500: try finishOne()
+        case 8500..<9200: clock.advance(by: .random(in: 1...20_000_000, using: &generator))
+        case 9200..<9400: clock.advance(by: .random(in: 1...2_000_000_000, using: &generator))
+        case 9400..<9550: try read()
+        case 9550..<9650: clock.jumpWall(by: .random(in: -5000...5000, using: &generator))
+        case 9700..<9700 + workload.endWeight: try end()
+        case 9800..<9800 + workload.faultWeight: planFault()
+        default:
+            // A poisoned store refuses everything: go on with the next phase soon.
+            if stepper.isPoisoned, Int.random(in: 0..<4, using: &generator) == 0 { try end() }
+        }
+    }
+
+    private func end() throws {
+        if Bool.random(using: &generator) { try closeAndReopen() } else { try crash() }
+    }
+
+    func fail(_ what: String) -> SimulationFailure { fail(.other, what) }
+
+    func fail(_ kind: SimulationFailure.Kind, _ what: String) -> SimulationFailure {
+        SimulationFailure(kind, "seed \(seed), operation \(submitted): \(what)")
+    }
+
+    // MARK: - Opening
 
     static func open(
         _ fileSystem: SimulatedFileSystem,
@@ -66,7 +198,7 @@ package final class SimulatedRun {
         _ clock: SimulatedClock,
         _ seed: UInt64,
         readOnly: Bool = false
-    ) throws -> Engine {
+    ) throws(EngineError) -> Engine {
         var options = workload.options
         options.readOnly = readOnly
         let entropy = SharedEntropy(seed: seed)
@@ -82,166 +214,36 @@ package final class SimulatedRun {
         )
     }
 
-    /// Runs until a number of writes was submitted, then checks the last crash images.
-    package func run(operations: Int) throws {
-        while counts.operations < operations { try step() }
-        try crash(reopens: false)
-    }
-
-    private func step() throws {
-        switch Int.random(in: 0..<100, using: &generator) {
-        case 0..<25: submit()
-        case 25..<55: take()
-        case 55..<70: try perform()
-        case 70..<85: try finish()
-        case 85..<92: clock.advance(by: .random(in: 1...20_000_000, using: &generator))
-        case 92..<94: clock.advance(by: .random(in: 1...2_000_000_000, using: &generator))
-        case 94..<97: try read()
-        case 97..<98: clock.jumpWall(by: .random(in: -5000...5000, using: &generator))
-        default:
-            guard Int.random(in: 0..<20, using: &generator) == 0 else { return }
-            if Bool.random(using: &generator) { try closeAndReopen() } else { try crash() }
-        }
-    }
-
-    func fail(_ what: String) -> SimulationFailure {
-        SimulationFailure("seed \(seed), operation \(counts.operations): \(what)")
-    }
-
-    // MARK: - Writes and work
-
-    private func submit() {
-        guard pending.count < workload.writesInFlight else { return }
-        let changes = workload.changes(using: &generator)
-        var batch = WriteBatch()
-        do throws(EngineError) {
-            for change in changes { try change.apply(to: &batch) }
-        } catch {
-            preconditionFailure("the workload keeps the limits: \(error)")
-        }
-        let write = stepper.submit(batch, ack: workload.ack(using: &generator))
-        pending.append((write, changes, false))
-        counts.operations += 1
-    }
-
-    private func take() {
-        guard let actor = EngineStepper.Actor.allCases.randomElement(using: &generator),
-            let unit = stepper.take(actor)
-        else { return }
-        units.append(unit)
-    }
-
-    private func perform() throws {
-        guard let unit = units.filter({ !$0.isPerformed }).randomElement(using: &generator) else {
-            return
-        }
-        try perform(unit)
-    }
-
-    func perform(_ unit: EngineStepper.Unit) throws {
-        let start = fileSystem.traceEnd
-        let isBegun = fileSystem.names(inDirectory: Self.directory, .cached)?.contains {
-            if case .log = FileName(parsing: $0) { true } else { false }
-        }
-        stepper.perform(unit)
-        noteSequenced()
-        guard unit.name.hasPrefix("commit") || unit.name == "flush", isBegun == true else { return }
-        // An append asks for no sync: not for itself, not for anybody else. (A file that begins an
-        // epoch is made by the first append.)
-        let operations = fileSystem.trace.suffix(fileSystem.traceEnd - start)
-        let makesFile = operations.contains { if case .create = $0 { true } else { false } }
-        let syncs = operations.contains {
-            switch $0 {
-            case .sync, .syncDirectory: true
-            default: false
-            }
-        }
-        if syncs, !makesFile { throw fail("\(unit.name) ran a sync") }
-    }
-
-    private func finish() throws {
-        guard let unit = units.filter(\.isPerformed).randomElement(using: &generator) else {
-            return
-        }
-        try finish(unit)
-    }
-
-    func finish(_ unit: EngineStepper.Unit) throws {
-        stepper.finish(unit)
-        if unit.name == "flushIndex" { counts.flushes += 1 }
-        if unit.name == "compact" { counts.compactions += 1 }
-        if unit.name == "move" { counts.moves += 1 }
-        units.removeAll { $0 === unit }
-        try settle()
-    }
-
-    /// Puts what was sequenced into the model: it may survive from here on.
-    private func noteSequenced() {
-        for index in pending.indices where !pending[index].isModeled {
-            guard let sequence = pending[index].write.sequence else { continue }
-            model.add(pending[index].changes, at: sequence)
-            pending[index].isModeled = true
-        }
-    }
-
-    private func settle() throws {
-        for entry in pending {
-            guard let outcome = stepper.outcome(of: entry.write) else { continue }
-            switch outcome {
-            case .acknowledged(let sequence):
-                acks.append((fileSystem.traceEnd, sequence, entry.write.ack))
-                counts.acknowledged += 1
-            case .failed(let error): throw fail("a write failed without a fault: \(error)")
-            }
-            pending.removeAll { $0.write === entry.write }
-        }
-    }
-
-    /// Works until nothing is in flight.
-    private func drain() throws {
-        while !units.isEmpty || !pending.isEmpty {
-            for unit in units {
-                if !unit.isPerformed { try perform(unit) }
-                try finish(unit)
-            }
-            for actor in EngineStepper.Actor.allCases {
-                if let unit = stepper.take(actor) { units.append(unit) }
-            }
-            // Writers may be slowed down until some time.
-            if units.isEmpty { clock.advance(by: 1_000_000) }
-        }
-    }
-
     // MARK: - Reads
 
     private func read() throws {
         if !snapshots.isEmpty, Bool.random(using: &generator) {
             let index = Int.random(in: 0..<snapshots.count, using: &generator)
-            try model.check(snapshots[index], "seed \(seed), an old snapshot")
+            try check(snapshots[index].snapshot, "an old snapshot")
+            tally.sometimes(.oldSnapshotRead, snapshots[index].isOld)
             if Bool.random(using: &generator) { snapshots.remove(at: index) }
             return
         }
-        let snapshot = try engine.makeSnapshot()
-        try model.check(snapshot, "seed \(seed), a new snapshot")
-        counts.snapshots += 1
-        if snapshots.count < 4 { snapshots.append(snapshot) }
+        let snapshot = try engine.makeSnapshot() as Snapshot
+        try check(snapshot, "a new snapshot")
+        if snapshots.count < 4 { snapshots.append((snapshot, false)) }
     }
 
-    // MARK: - Ends
+    /// Compares a snapshot with the model; where faults were planned a read may fail.
+    func check(_ snapshot: Snapshot, _ what: String) throws {
+        let before = fileSystem.injectedFaultCount
+        defer { noteFault(in: "read", since: before) }
+        do {
+            try model.check(snapshot, .everything, "seed \(seed), \(what)")
+            tally.add("totals", "snapshots read")
+        } catch let error as EngineError where hasFaults && error.code == .io {
+            surface("read", error)
+        }
+    }
 
-    private func closeAndReopen() throws {
-        try drain()
-        snapshots.removeAll()
-        try engine.close()
-        try checkFloors()
-        engine = try Self.open(fileSystem, workload, clock, generator.next())
-        stepper = EngineStepper(engine)
-        acks = []
-        counts.reopens += 1
-        guard engine.lastSequence == model.lastSequence, engine.recovery.tornBytes == 0,
-            engine.recovery.rewrittenRecords == 0
-        else { throw fail("after a clean close: \(engine.lastSequence), \(engine.recovery)") }
-        try model.check(try engine.makeSnapshot(), "seed \(seed), after a clean close")
+    /// Notes an error that an injected fault caused.
+    func surface(_ where: String, _ error: EngineError) {
+        tally.add("errors surfaced", "\(`where`): \(error.code.rawValue)")
     }
 }
 
@@ -253,4 +255,25 @@ final class SharedEntropy: @unchecked Sendable {
     init(seed: UInt64) { generator = SeededGenerator(seed: seed) }
 
     func next() -> UInt64 { lock.with { generator.next() } }
+}
+
+/// Counts what the engine tells operators that went wrong.
+struct WarningCounter: LogHandler {
+    /// Thread safety: none; a run has one thread.
+    final class Count: @unchecked Sendable {
+        var warnings = 0
+    }
+
+    let count: Count
+    var metadata: Logger.Metadata = [:]
+    var logLevel = Logger.Level.warning
+
+    init(_ count: Count) { self.count = count }
+
+    subscript(metadataKey key: String) -> Logger.Metadata.Value? {
+        get { metadata[key] }
+        set { metadata[key] = newValue }
+    }
+
+    func log(event: Logging.LogEvent) { count.warnings += 1 }
 }

@@ -84,7 +84,7 @@ import Testing
                 nil,
                 errno: errno,
                 occurrence: call,
-                isPersistent: call % 3 == 0
+                duration: call % 3 == 0 ? .forever : .once
             )
             fault.takesEffect = takesEffect
             fixture.fileSystem.inject(fault)
@@ -117,7 +117,12 @@ import Testing
             let isPersistent = call % 3 == 0
             let path = "restored\(call)"
             fixture.fileSystem.inject(
-                SimulatedFault(nil, errno: errno, occurrence: call, isPersistent: isPersistent)
+                SimulatedFault(
+                    nil,
+                    errno: errno,
+                    occurrence: call,
+                    duration: isPersistent ? .forever : .once
+                )
             )
 
             let isRefused = code { try fixture.backups.restore(to: path) } != nil

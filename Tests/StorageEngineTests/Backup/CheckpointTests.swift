@@ -51,7 +51,7 @@ import Testing
     @Test func elsewhereSegmentsAreCopied() throws {
         let fixture = try BackupFixture()
         for errno in [EXDEV, EPERM, EMLINK, EOPNOTSUPP] {
-            fixture.fileSystem.inject(SimulatedFault(.link, errno: errno, isPersistent: true))
+            fixture.fileSystem.inject(SimulatedFault(.link, errno: errno, duration: .forever))
             let path = "copy\(errno)"
 
             let report = try fixture.engine.checkpoint(at: path)
@@ -179,7 +179,7 @@ import Testing
         // A copied segment is checked, a linked one is the same file.
         let segment = try #require(fixture.names("db", ending: ".segment").first)
         try fixture.fileSystem.change(segment, at: 100) { $0 ^ 1 }
-        fixture.fileSystem.inject(SimulatedFault(.link, errno: EXDEV, isPersistent: true))
+        fixture.fileSystem.inject(SimulatedFault(.link, errno: EXDEV, duration: .forever))
         do throws(EngineError) {
             try fixture.engine.checkpoint(at: "copy")
             Issue.record("the damage is not noticed")
@@ -195,7 +195,7 @@ import Testing
     func everyCrashLeavesACheckpointOrNone(profile: SimulatedProfile, copies: Bool) throws {
         let fixture = try BackupFixture(SimulatedFileSystem(profile: profile), rounds: 40)
         if copies {
-            fixture.fileSystem.inject(SimulatedFault(.link, errno: EXDEV, isPersistent: true))
+            fixture.fileSystem.inject(SimulatedFault(.link, errno: EXDEV, duration: .forever))
         }
         let start = fixture.fileSystem.traceEnd
         try fixture.engine.checkpoint(at: "copy")
@@ -246,7 +246,7 @@ import Testing
                     nil,
                     errno: errno,
                     occurrence: call,
-                    isPersistent: isPersistent
+                    duration: isPersistent ? .forever : .once
                 )
                 fault.takesEffect = takesEffect
                 fixture.fileSystem.inject(fault)

@@ -17,7 +17,7 @@ import Testing
         // A short write first, then the error, as kernels do it.
         fileSystem.inject(SimulatedFault(.write, errno: nil, bytesDone: 7))
         fileSystem.inject(
-            SimulatedFault(.write, errno: ENOSPC, occurrence: 2, isPersistent: true)
+            SimulatedFault(.write, errno: ENOSPC, occurrence: 2, duration: .forever)
         )
         let refused = try stepper.put("3", for: "refused", ack: .wal)
         let later = try stepper.put("4", for: "later", ack: .memory)
@@ -99,7 +99,12 @@ import Testing
         for call in 1..<260 {
             let fileSystem = SimulatedFileSystem()
             fileSystem.inject(
-                SimulatedFault(nil, errno: EIO, occurrence: call, isPersistent: isPersistent)
+                SimulatedFault(
+                    nil,
+                    errno: EIO,
+                    occurrence: call,
+                    duration: isPersistent ? .forever : .once
+                )
             )
             let acknowledged = try run(on: fileSystem)
             refusals += acknowledged.isFailed ? 1 : 0

@@ -15,7 +15,7 @@ import Testing
         let directory = try StoreDirectory.make(path: "/store", in: fileSystem)
         try directory.durableReplace(.store, contents: old)
         fileSystem.inject(
-            SimulatedFault(.write, errno: nil, bytesDone: 700, isPersistent: true)
+            SimulatedFault(.write, errno: nil, bytesDone: 700, duration: .forever)
         )
         fileSystem.forgetTrace()
         return fileSystem

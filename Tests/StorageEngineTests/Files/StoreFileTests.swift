@@ -17,7 +17,7 @@ import Testing
 
     @Test func shortWritesAreContinued() throws {
         fileSystem.inject(
-            SimulatedFault(.write, errno: nil, bytesDone: 13, isPersistent: true)
+            SimulatedFault(.write, errno: nil, bytesDone: 13, duration: .forever)
         )
 
         try file.writeFully(bytes, at: 100)
@@ -27,7 +27,7 @@ import Testing
 
     @Test func shortReadsAreContinued() throws {
         try file.writeFully(bytes, at: 0)
-        fileSystem.inject(SimulatedFault(.read, errno: nil, bytesDone: 9, isPersistent: true))
+        fileSystem.inject(SimulatedFault(.read, errno: nil, bytesDone: 9, duration: .forever))
 
         #expect(try file.read(count: 5000, at: 0) == bytes)
         #expect(try file.read(count: 9000, at: 4000) == Array(bytes[4000...]))
@@ -61,13 +61,13 @@ import Testing
     }
 
     @Test func endlessInterruptionEnds() throws {
-        fileSystem.inject(SimulatedFault(.dataSync, errno: EINTR, isPersistent: true))
+        fileSystem.inject(SimulatedFault(.dataSync, errno: EINTR, duration: .forever))
 
         #expect { try file.dataSync() } throws: { ($0 as? EngineError)?.errno == EINTR }
     }
 
     @Test func aWriteOfNothingIsNotRepeatedForever() throws {
-        fileSystem.inject(SimulatedFault(.write, errno: nil, bytesDone: 0, isPersistent: true))
+        fileSystem.inject(SimulatedFault(.write, errno: nil, bytesDone: 0, duration: .forever))
 
         let failure = #expect(throws: WriteFailure.self) { try file.writeFully(bytes, at: 0) }
 
@@ -122,7 +122,7 @@ import Testing
         fileSystem.inject(SimulatedFault(.read, errno: EIO))
         #expect(try file.read(count: 5000, at: 0) == bytes)
 
-        fileSystem.inject(SimulatedFault(.read, errno: EIO, isPersistent: true))
+        fileSystem.inject(SimulatedFault(.read, errno: EIO, duration: .forever))
         let calls = fileSystem.callCount
         #expect { try file.read(count: 5000, at: 0) } throws: {
             ($0 as? EngineError)?.errno == EIO

@@ -91,7 +91,7 @@ import Testing
     func allCallsMayFailForAWhile(takesEffect: Bool) throws {
         for call in 1..<150 {
             let store = try ManifestStore()
-            var fault = SimulatedFault(nil, errno: EIO, occurrence: call, isPersistent: true)
+            var fault = SimulatedFault(nil, errno: EIO, occurrence: call, duration: .forever)
             fault.takesEffect = takesEffect
             store.fileSystem.inject(fault)
 

@@ -154,7 +154,7 @@ import Testing
             for actor in EngineStepper.Actor.allCases {
                 guard let unit = stepper.take(actor) else { continue }
                 if unit.name == "compact" {
-                    fileSystem.inject(SimulatedFault(.write, errno: ENOSPC, isPersistent: true))
+                    fileSystem.inject(SimulatedFault(.write, errno: ENOSPC, duration: .forever))
                 }
                 stepper.perform(unit)
                 fileSystem.removeFaults()

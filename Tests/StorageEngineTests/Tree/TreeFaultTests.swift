@@ -93,7 +93,12 @@ import Testing
         for call in stride(from: 1, to: 3 * plain.traceEnd / 2, by: 4) {
             let fileSystem = SimulatedFileSystem()
             fileSystem.inject(
-                SimulatedFault(nil, errno: errno, occurrence: call, isPersistent: isPersistent)
+                SimulatedFault(
+                    nil,
+                    errno: errno,
+                    occurrence: call,
+                    duration: isPersistent ? .forever : .once
+                )
             )
             let (acknowledged, metrics) = try run(on: fileSystem)
             failures += metrics?.maintenanceFailures ?? 0
@@ -145,7 +150,7 @@ import Testing
         #expect(refusals == 0)
 
         fileSystem.inject(
-            SimulatedFault(.write, errno: ENOSPC, isPersistent: true) { $0.hasSuffix(".segment") }
+            SimulatedFault(.write, errno: ENOSPC, duration: .forever) { $0.hasSuffix(".segment") }
         )
         try write(400)
         #expect(refusals > 10)

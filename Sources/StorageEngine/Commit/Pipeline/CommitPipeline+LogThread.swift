@@ -143,8 +143,9 @@ extension CommitPipeline {
     }
 
     private func takeAhead(now: UInt64) -> Work? {
+        // While log files change, the next one is on its way to become the current one.
         guard let file = state.file, state.ahead == nil, !state.isMakingAhead,
-            now >= state.aheadRetryTime
+            state.rotation == .none, now >= state.aheadRetryTime
         else { return nil }
         state.isMakingAhead = true
         return .makeAhead(number: file.header.fileNumber + 1)

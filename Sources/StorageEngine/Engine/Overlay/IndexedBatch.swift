@@ -123,9 +123,11 @@ public struct IndexedBatch: ~Copyable, Sendable {
         for key: borrowing K,
         _ body: (Span<UInt8>) -> R
     ) throws(EngineError) -> R? {
+        var result: R?
         try key.withBytes { (key: Span<UInt8>) throws(EngineError) in
-            try find(key, body)
+            try read(key) { result = body($0) }
         }
+        return result
     }
 
     /// Whether a key has a value.
@@ -149,17 +151,16 @@ public struct IndexedBatch: ~Copyable, Sendable {
     }
 
     @usableFromInline
-    func find<R>(_ key: Span<UInt8>, _ body: (Span<UInt8>) -> R) throws(EngineError) -> R? {
+    func read(_ key: Span<UInt8>, _ body: (Span<UInt8>) -> Void) throws(EngineError) {
         try engine.checkOpen()
         switch key.withUnsafeBytes({ overlay.find($0) }) {
         case .value(let bytes):
             // The index holds it, and nobody changes the batch while it is read.
-            return body(Span(_unsafeElements: bytes.bindMemory(to: UInt8.self)))
-        case .deleted: return nil
+            body(Span(_unsafeElements: bytes.bindMemory(to: UInt8.self)))
+        case .deleted: return
         case .untouched:
-            let found = if let snapshot { try snapshot.find(key) } else { try engine.latest(key) }
-            guard let found else { return nil }
-            return body(found.span)
+            guard let snapshot else { return try engine.read(key, body) }
+            try snapshot.read(key, body)
         }
     }
 
