@@ -80,7 +80,7 @@ struct Arguments {
             plan.samples = Int(value)
         case "--directory": directory = value
         case "--feed":
-            guard let count = UInt64(value), (300_000...4_000_000_000).contains(count) else {
+            guard let count = UInt64(value), (1_000_000...4_000_000_000).contains(count) else {
                 return false
             }
             feed = count

@@ -97,7 +97,7 @@ struct FeedConsumers: Sendable {
 
     /// Stays so far behind the writer that it always reads from files.
     private func readLate(_ reader: FeedReader) throws {
-        let distance = min(200_000, count / 4)
+        let distance = min(100_000, count / 4)
         var check = FeedCheck(after: .start)
         var cursor = try engine.changeCursor(slot: reader.name, upTo: .wal)
         while check.position.sequence < count, try cursor.next(waits: true) {
@@ -126,7 +126,7 @@ struct FeedConsumers: Sendable {
         // The file that the cursor has open may be read to its end.
         try expectTrimmed { while try cursor.next(waits: true) { try check.take(cursor.record) } }
         try expectTrimmed { _ = try engine.changeCursor(slot: reader.name) }
-        let records = check.records
+        let early = check.records
         try engine.dropSlot(reader.name)
         let start = try engine.bootstrap(slot: reader.name)
         let keys = try FeedHistory.check(start.snapshot, through: start.position.sequence)
@@ -134,7 +134,7 @@ struct FeedConsumers: Sendable {
         check = FeedCheck(after: start.position)
         reader.note(check)
         try read(&check, reader, upTo: .wal)
-        reader.remarks.append("\(records) before its slot was lost")
+        reader.remarks.append("\(early) before its slot was lost")
         reader.remarks.append("a snapshot of \(keys) keys at \(start.position.sequence)")
         if check.records == 0 { try engine.acknowledge(check.position, slot: reader.name) }
     }

@@ -139,7 +139,14 @@ struct FeedCheck {
     }
 
     private mutating func checkOperations(of record: ChangeRecord, _ number: UInt64) throws {
-        var (key, value) = (key, value)
+        // Taken out meanwhile, so that they are not copied.
+        var (key, value): ([UInt8], [UInt8]) = ([], [])
+        swap(&key, &self.key)
+        swap(&value, &self.value)
+        defer {
+            swap(&key, &self.key)
+            swap(&value, &self.value)
+        }
         var (count, isRight) = (0, true)
         record.forEachOperation { kind, foundKey, foundValue in
             count += 1
@@ -152,7 +159,6 @@ struct FeedCheck {
             FeedHistory.fillValue(number, index, &value)
             isRight = isRight && foundKey.isEqual(to: key) && foundValue.isEqual(to: value)
         }
-        (self.key, self.value) = (key, value)
         let expected = isFiltered ? 1 : FeedHistory.operationCount(number)
         guard isRight, count == expected else {
             throw SimulationFailure("write \(number) has other operations")

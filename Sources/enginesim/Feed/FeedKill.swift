@@ -97,8 +97,9 @@ struct FeedChild {
         return try [Consumed](unsafeUninitializedCapacity: count) { buffer, found in
             var done = 0
             let bytes = UnsafeMutableRawBufferPointer(buffer)
-            while done < bytes.count, let start = bytes.baseAddress {
-                let size = pread(descriptor, start + done, bytes.count - done, done)
+            while done < bytes.count {
+                let place = bytes.baseAddress.map { $0 + done }
+                let size = pread(descriptor, place, bytes.count - done, done)
                 guard size > 0 else { throw SimulationFailure("reading \(output): \(errno)") }
                 done += size
             }
@@ -117,7 +118,8 @@ struct FeedKill {
         let child = FeedChild(path: path)
         for round in 1...rounds {
             let process = try start()
-            usleep(UInt32.random(in: 20_000...500_000, using: &generator))
+            // Acknowledgements are on disk after a second: some have one, some have not.
+            usleep(UInt32.random(in: 20_000...2_000_000, using: &generator))
             kill(process, SIGKILL)
             var status: Int32 = 0
             waitpid(process, &status, 0)
@@ -137,13 +139,15 @@ struct FeedKill {
         let words = ["/proc/self/exe", "--feed-child", path]
         var arguments = words.map { strdup($0) } + [nil]
         defer { for argument in arguments { free(argument) } }
-        let code = posix_spawn(&process, words[0], nil, nil, &arguments, environ)
+        var environment: [UnsafeMutablePointer<CChar>?] = [nil]
+        let code = posix_spawn(&process, words[0], nil, nil, &arguments, &environment)
         guard code == 0 else { throw SimulationFailure("starting a process: \(code)") }
         return process
     }
 
     private func compare(_ consumed: [Consumed], _ engine: Engine, end: UInt64) throws {
         var kept: [Consumed] = []
+        var known: [UInt64: Consumed] = [:]
         var duplicates = 0
         for line in consumed {
             let last = kept.last?.sequence ?? 0
@@ -152,11 +156,11 @@ struct FeedKill {
                     throw SimulationFailure("\(line.sequence) came after \(last)")
                 }
                 kept.append(line)
+                known[line.sequence] = line
                 continue
             }
             duplicates += 1
-            let isKnown = kept.reversed().first { $0.sequence <= line.sequence } == line
-            guard isKnown else {
+            guard known[line.sequence] == line else {
                 throw SimulationFailure("\(line.sequence) came again as another write")
             }
         }

@@ -13,9 +13,9 @@ struct FeedRun {
 
     private static let logFileSize: UInt64 = 2 << 20
     private static let writeBufferSize = 4 << 20
-    private static let slotsLogSize: UInt64 = 128 << 20
+    private static let slotsLogSize: UInt64 = 64 << 20
     /// The writer waits for consumers that are this many writes behind.
-    private static let aheadMax: UInt64 = 400_000
+    private static let aheadMax: UInt64 = 200_000
     /// What the log files may take: what slots may keep, what three indexes in memory need, the
     /// file that is appended to and the next, and as much again on its way out.
     private static let logSizeMax =
@@ -26,7 +26,7 @@ struct FeedRun {
         options.logFileSize = logFileSize
         options.writeBufferSize = writeBufferSize
         options.slotsLogSize = slotsLogSize
-        options.retainedLogSize = 16 << 20
+        options.retainedLogSize = 32 << 20
         return options
     }
 
@@ -123,7 +123,9 @@ extension Engine {
 /// Thread safety: every method may be called from any thread.
 private final class LostSlots: @unchecked Sendable {
     private let lock = Lock()
+    private let changed = Condition()
     private var found: Set<String> = []
+    private var isFinished = false
 
     init(_ engine: Engine) {
         let events = engine.events
@@ -131,10 +133,20 @@ private final class LostSlots: @unchecked Sendable {
             for await case .slotLost(let name, _) in events {
                 lock.with { _ = found.insert(name) }
             }
+            lock.with {
+                isFinished = true
+                changed.broadcast()
+            }
         }
     }
 
-    var names: Set<String> { lock.with { found } }
+    /// All of them, once the engine is closed.
+    var names: Set<String> {
+        lock.with {
+            while !isFinished { changed.wait(lock) }
+            return found
+        }
+    }
 }
 
 /// Looks at the sizes of the log files all the time.

@@ -25,11 +25,10 @@ extension CommitPipeline: LogProgress {
 
     /// What slots are measured by.
     var slotSurvey: SlotSurvey {
-        let obsolete = maintenance.lock.with { maintenance.state.obsoleteLog }
-        return SlotSurvey(
+        SlotSurvey(
             catalog,
             end: readState.visibleSequence,
-            obsolete: obsolete,
+            obsolete: maintenance.obsoleteLog,
             appended: appendedEnd,
             now: environment.time.wallMilliseconds
         )
