@@ -48,6 +48,7 @@ private func usage() -> Never {
     exit(1)
 }
 
+/// What libFuzzer calls with each input.
 @_cdecl("LLVMFuzzerTestOneInput")
 public func testOneInput(_ data: UnsafePointer<UInt8>?, _ size: Int) -> CInt {
     decoder.check(UnsafeRawBufferPointer(start: data, count: size))

@@ -75,5 +75,13 @@ final class MemoryFile: FileSystem {
     func unlink(_ name: String, in directory: FileHandle) throws(IOFailure) {
         throw IOFailure("unlinkat", EROFS)
     }
+    func unlock(_ file: FileHandle) {}
+    func link(
+        _ source: String,
+        in directory: FileHandle,
+        to target: String,
+        in targetDirectory: FileHandle
+    ) throws(IOFailure) {}
+    func removeDirectory(_ name: String, in directory: FileHandle) throws(IOFailure) {}
     func lock(_ file: FileHandle, exclusive: Bool) throws(IOFailure) {}
 }

@@ -21,8 +21,8 @@ package enum Course: Hashable, Sendable {
 /// alone makes its records, once each. So the last place both have is the nearer end of the last
 /// epoch that they have in common: not what was acknowledged, and not what was committed.
 package enum Handshake {
-    /// - Parameter isLeader: Whether the feeder is the leader itself, or a relay, whose log may end
-    ///   before the leader's.
+    /// What a follower is to do. `isLeader` says whether the feeder is the leader itself, or a relay,
+    /// whose log may end before the leader's.
     package static func course(
         of follower: LogOutline,
         behind feeder: LogOutline,

@@ -65,10 +65,9 @@ package struct MemberCore: Sendable {
     private var leader: LeaderCore?
     private var promotion: Promotion?
 
-    /// - Parameters:
-    ///   - preferences: Whom to greet, in this order, when no leader is known.
-    ///   - mark: What the last opening left, or a new one.
-    ///   - seed: Random, and new for each opening.
+    /// A member as its host opens it. `preferences` says whom to greet, in this order, when no leader
+    /// is known; `mark` is what the last opening left, or a new one; `seed` is random, and new for
+    /// each opening.
     package init(
         id: UniqueID,
         membership: Membership,

@@ -163,7 +163,7 @@ package final class EngineStepper {
         }
         let (tickets, first) = (pipeline.group, pipeline.sequencer.nextSequence)
         let completion = pipeline.perform(work)
-        if case .committed(appended: true) = completion { return completion }
+        if case .committed(appended: true, _) = completion { return completion }
         let keptCount = tickets.count { if case .done = $0.outcome { true } else { false } }
         let given = pipeline.sequencer.nextSequence - first
         // When nothing had reached the file the same sequences are given again.

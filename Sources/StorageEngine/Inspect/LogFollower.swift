@@ -32,9 +32,8 @@ package final class LogFollower {
         let reader: LogReader
     }
 
-    /// - Parameters:
-    ///   - path: The store's directory.
-    ///   - sequence: Files that only hold records before it are left out.
+    /// Follows the log of a store's directory; files that only hold records before the sequence are
+    /// left out.
     package init(path: String, from sequence: UInt64) throws(EngineError) {
         directory = try StoreInspector.openDirectory(path)
         from = sequence

@@ -46,8 +46,9 @@ final class LogWriter {
     private var encoder = FrameEncoder()
 
     private(set) var current: ActiveLogFile?
-    /// The end of the finished files, before ``current``.
+    /// The end of the finished files, before ``current``; and where it was at first.
     private(set) var end: LogEnd
+    private let openedEnd: LogEnd
     /// The last record in the log, and the hash with it.
     private(set) var lastSequence: UInt64
     private(set) var logHash: UInt64
@@ -68,6 +69,7 @@ final class LogWriter {
         (historyID, memberID) = identity
         self.reservedSize = reservedSize
         self.end = end
+        openedEnd = end
         self.lastStamp = lastStamp
         lastSequence = end.lastSequence
         logHash = end.logHash
@@ -284,8 +286,9 @@ final class LogWriter {
     ///
     /// - Returns: Where the log ends, `nil` when nothing was written since the store was opened.
     func finish(syncedThrough: UInt64) throws(EngineError) -> LogEnd? {
-        try discardEmpty()
-        guard let active = current else { return nil }
+        if current?.header.startsEpoch == true { try discardEmpty() }
+        // Files that this opening has finished may be all that it leaves.
+        guard let active = current else { return end == openedEnd ? nil : end }
         do throws(AppendFailure) {
             try seal(active, syncedThrough: syncedThrough)
         } catch {

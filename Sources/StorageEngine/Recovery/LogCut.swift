@@ -28,6 +28,7 @@ struct LogCut {
     ///   - sequence: That record's sequence.
     ///   - logHash: The log hash with it, checked when it is known.
     /// - Returns: Where the log ends now.
+    /// - Throws: ``EngineError`` with code `diverged`, `corruption`, `noSpace` or `io`.
     func run(
         _ file: LogCatalog.File,
         through sequence: UInt64,

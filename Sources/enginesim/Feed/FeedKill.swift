@@ -97,8 +97,8 @@ struct FeedChild {
         return try [Consumed](unsafeUninitializedCapacity: count) { buffer, found in
             var done = 0
             let bytes = UnsafeMutableRawBufferPointer(buffer)
-            while done < bytes.count {
-                let size = pread(descriptor, bytes.baseAddress! + done, bytes.count - done, done)
+            while done < bytes.count, let start = bytes.baseAddress {
+                let size = pread(descriptor, start + done, bytes.count - done, done)
                 guard size > 0 else { throw SimulationFailure("reading \(output): \(errno)") }
                 done += size
             }

@@ -66,10 +66,15 @@ extension SimulatedRun {
         fileSystem.trace.contains { if case .failedSync(_, true) = $0 { true } else { false } }
     }
 
-    /// Lets go of the engine and all that it does.
-    private func abandon() {
+    /// Notes whether the unit of work that a fault hit ends here, before anybody was told.
+    func noteCutShort() {
         faultWasCutShort =
             faultWasCutShort || units.contains { $0.isPerformed && $0.name == faultUnit }
+    }
+
+    /// Lets go of the engine and all that it does.
+    private func abandon() {
+        noteCutShort()
         snapshots.removeAll()
         units = []
         pending = []

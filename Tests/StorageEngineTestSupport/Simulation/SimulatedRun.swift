@@ -152,6 +152,7 @@ package final class SimulatedRun {
     package func run() throws {
         do {
             while submitted < plan.operations { try step() }
+            noteCutShort()
             try checkTrace()
         } catch let error as EngineError {
             throw fail("an error where none may be: \(error)")

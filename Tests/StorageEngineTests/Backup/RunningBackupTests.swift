@@ -49,6 +49,11 @@ import Testing
         let engine = try Self.open(path)
         _ = try engine.verify()
         let found = try contents(engine)
+        // The first copy may be made before the first write.
+        guard !found.isEmpty else {
+            try engine.close()
+            return 0
+        }
         let last = try #require(found["last"].flatMap { Int($0) })
         for (key, value) in found where key != "last" {
             let slot = try #require(Int(key.dropFirst(3)))

@@ -122,7 +122,7 @@ extension CommitPipeline {
         let bufferedCount = active.entries.count
         sequence(kept)
         publish(kept, from: bufferedCount)
-        return .committed(appended: false)
+        return .committed(appended: false, putOff: kept.isEmpty ? nil : failure.error)
     }
 
     static func indeterminate(_ cause: EngineError) -> EngineError {

@@ -129,9 +129,15 @@ extension CommitPipeline {
             state.epochs = sequencer.epochs
             maintenance.events.emit(.epochBegan(sequencer.epoch))
         }
-        if case .committed(appended: true) = completion {
-            noteAppended(through: state.lastSequence)
-            clearBuffer()
+        if case .committed(let appended, let putOff) = completion {
+            // Nobody waits for the append of what was put off: only the operator is told.
+            if let putOff { warn(Self.writingBuffer, putOff) }
+            if appended {
+                noteAppended(through: state.lastSequence)
+                clearBuffer()
+            } else {
+                noteBuffered()
+            }
         } else {
             noteBuffered()
         }

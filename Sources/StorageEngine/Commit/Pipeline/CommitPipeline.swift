@@ -124,7 +124,8 @@ final class CommitPipeline: @unchecked Sendable {
 
     enum Completion {
         case success
-        case committed(appended: Bool)
+        /// `putOff`: why an append was not made whose writes stay in the buffer.
+        case committed(appended: Bool, putOff: EngineError? = nil)
         case rotated(FinishedLogFile)
         case made(StoreFile)
         case failed(EngineError)

@@ -15,6 +15,7 @@ extension Engine {
     ///   - horizon: What a write must have reached before the consumer gets it. What was not on
     ///     disk may be gone after a power loss, and another write may take its sequence.
     ///   - filter: The keys that the consumer wants to hear of.
+    /// - Returns: The changes, to be iterated over.
     /// - Throws: ``EngineError`` with code `trimmed` when the log does not go back that far,
     ///   `diverged` when the position is of another history, `ahead` when it is behind the end of
     ///   this one; `readOnly`, `corruption`, `io` or `closed`.
