@@ -23,10 +23,10 @@ extension ReplicationRun {
             if !isCalm { queue.add(.client(client), at: now + 100 + random(200)) }
             return
         }
-        let leader = leaders[Int(random(UInt64(leaders.count)))]
         counts[.operations] += 1
         let key = Int(random(UInt64(Self.keyCount)))
-        let isRead = key < Self.registerCount && random(4) == 0
+        let isRead = key < Self.registerCount && random(3) == 0
+        let leader = choose(among: leaders, isRead: isRead)
         let operation = oracle.invoke(isRead ? .read : .write, key, leader, at: now)
         clients[client].operation = operation
         queue.add(.giveUp(client, operation: operation), at: now + 5_000)
@@ -35,6 +35,15 @@ extension ReplicationRun {
         } else {
             write(key, operation, leader)
         }
+    }
+
+    /// Of several that believe to lead, writers mostly find the right one; readers find any.
+    private func choose(among leaders: [SimulatedMember], isRead: Bool) -> SimulatedMember {
+        let last = leaders.max { left, right in
+            (left.leadership?.epoch.number ?? 0) < (right.leadership?.epoch.number ?? 0)
+        }
+        if let last, !isRead, random(8) > 0 { return last }
+        return leaders[Int(random(UInt64(leaders.count)))]
     }
 
     private func read(_ key: Int, _ operation: Int, _ leader: SimulatedMember) {

@@ -68,7 +68,9 @@ extension ReplicationRun {
         stop(member)
         gone[member.id] = member.store
         member.copies = [:]
-        guard random(3) > 0 else { return replaceByStranger(member) }
+        // Who has no history yet takes any.
+        let isKnown = members.allSatisfy { $0.store.mark.history == history }
+        guard random(3) > 0 || !isKnown else { return replaceByStranger(member) }
         slots[member.id] = nil
         member.id = UniqueID(high: UInt64(member.slot) + 1, low: 2)
         slots[member.id] = member.slot

@@ -270,6 +270,8 @@ extension ReplicationRun {
             return offer
         }
         nextCopy += 1
+        let count = member.store.records.count
+        member.store.reach(wal: count, disk: count)
         let offer = CopyOffer(
             id: nextCopy,
             kind: random(2) == 0 ? .base : .delta,

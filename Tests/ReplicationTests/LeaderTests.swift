@@ -268,8 +268,14 @@ import Testing
             entries: []
         )
         leader.receive(.report(report), from: 7)
+        var later = leader.hello(8, role: .observer)
+        later.history = CoreHarness.history
+        later.promised = Epoch(term: 9, starter: 3)
+        later.holder = CoreHarness.id(3)
+        leader.receive(.hello(later), from: 8)
 
         #expect(leader.core.leadership != nil)
+        #expect(leader.refusals == [.notLeader(hint: nil)], "nor is it fed")
     }
 
     @Test func aConfirmationNeedsABeatThatWasMadeAfterIt() throws {

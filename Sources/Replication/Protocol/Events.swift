@@ -120,8 +120,8 @@ package enum CoreAction: Sendable {
     case cut(to: Tail, generation: UInt64)
     /// Records behind an end, at most so many bytes, but at least one.
     case fetch(session: UInt64, after: Tail, sizeMax: UInt64)
-    /// A copy of this end of the log or a later one, never one that was made before the log was
-    /// cut back.
+    /// A copy of this end of the log or a later one, with nothing that is not on this member's own
+    /// disk, and never one that was made before the log was cut back.
     case openCopy(session: UInt64, since: Tail, resuming: UInt64?)
     case readPart(session: UInt64, copy: UInt64, index: UInt64)
     case storePart(CopyPart, CopyOffer)

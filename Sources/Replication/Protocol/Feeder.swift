@@ -100,7 +100,10 @@ struct Feeder: Sendable {
         if let reason = refusal(of: hello, ground) {
             return ground.refuse(peer, about: hello.nonce, reason)
         }
-        guard let history = ground.mark.history, let served = lineServed(to: hello, ground) else {
+        // Whoever follows a later leader is not fed by one that was replaced.
+        guard let history = ground.mark.history, let served = lineServed(to: hello, ground),
+            served.leadership.epoch.number >= hello.promised.number
+        else {
             let hint = ground.mark.holder == ground.id ? nil : ground.mark.holder
             return ground.refuse(peer, about: hello.nonce, .notLeader(hint: hint))
         }

@@ -356,11 +356,15 @@ extension FollowerCore {
         case .waitingForCopy(let end): since = end
         case .greeting, .cutting, .copying, .adopting: return
         }
-        // A copy never takes a log back.
+        // A copy never takes a log back, and is on the leader's line: of older epochs it has nothing
+        // behind the foundation.
+        let end = offer.log.tail
+        let isOnLine =
+            end.epoch == leadership.epoch
+            || (end.epoch.number < leadership.epoch.number
+                && end.sequence <= leadership.foundation.sequence)
         let isSound =
-            offer.log.isWellFormed && offer.partCount > 0
-            && offer.log.tail.epoch.number <= leadership.epoch.number
-            && !since.ranksAbove(offer.log.tail)
+            offer.log.isWellFormed && offer.partCount > 0 && isOnLine && !since.ranksAbove(end)
         guard isSound else {
             ground.note(.refused(peer, .malformed))
             return lose(&ground)

@@ -41,7 +41,8 @@ package import StorageEngine
 //  8. A report says what is so: of a log on the leader's line, in the leader's epoch, for this
 //     opening of the member. Points reached before the log was cut back are late, and dropped.
 //  9. Another history is refused, both ways. A member without one takes the feeder's, and only if
-//     its log is empty; it leads only by `bootstrap`.
+//     its log is empty; it leads only by `bootstrap`. A host that knows the history of a new member
+//     writes it into its first mark, so that it takes no other.
 // 10. Feeders may be relays: they hand on beats, never make them, and reports, never change them.
 //     The route that a beat took is in it, so that nobody is fed by whom it feeds.
 //
