@@ -113,7 +113,7 @@ enum SegmentFile {
             }
         }
         guard let payload else { return }
-        defer { payload.deallocate() }
+        defer { BlockMemory.free(payload) }
         let decoded = SegmentIndex(
             decoding: UnsafeRawBufferPointer(payload),
             dataEnd: UInt64(end)

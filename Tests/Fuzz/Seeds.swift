@@ -210,7 +210,7 @@ struct Seeds {
                 seed: seed,
                 file: "segment"
             )
-            defer { payload.deallocate() }
+            defer { BlockMemory.free(payload) }
             return Array(payload)
         }
     }

@@ -29,13 +29,13 @@ enum StoredBlockDecoder: FuzzedDecoder {
             for hash: UInt64 in [0, 1, .max, 0x1234_5678_9abc_def0] { _ = filter.mayContain(hash) }
         case .ranges:
             checkRanges(UnsafeRawBufferPointer(payload))
-            payload.deallocate()
+            BlockMemory.free(payload)
         case .index:
             checkIndex(UnsafeRawBufferPointer(payload))
-            payload.deallocate()
+            BlockMemory.free(payload)
         case .properties:
             checkProperties(UnsafeRawBufferPointer(payload))
-            payload.deallocate()
+            BlockMemory.free(payload)
         }
     }
 
@@ -48,7 +48,7 @@ enum StoredBlockDecoder: FuzzedDecoder {
         }
         guard let again else { preconditionFailure("a block that was encoded is decoded") }
         precondition(payload.equals(UnsafeRawBufferPointer(again)))
-        again.deallocate()
+        BlockMemory.free(again)
     }
 
     /// Forward, back and by lookup; what is malformed ends a move, and traps nowhere.

@@ -15,7 +15,7 @@ extension Maintenance {
         lock.acquire()
         while state.phase != .closed {
             if let work = take(now) {
-                perform(unlocked: work)
+                perform(unlocked: consume work)
                 continue
             }
             let time = nextTime()
@@ -27,7 +27,7 @@ extension Maintenance {
         lock.release()
     }
 
-    func perform(unlocked work: Work) {
+    func perform(unlocked work: consuming Work) {
         state.inFlight += 1
         lock.release()
         let completion = perform(work)
@@ -35,6 +35,9 @@ extension Maintenance {
         state.inFlight -= 1
         finish(work, completion)
         lock.release()
+        // An index that was flushed is freed here, without the lock: its work may be the last to
+        // hold it.
+        _ = consume work
         readState.gate.collect()
         lock.acquire()
     }
@@ -184,8 +187,9 @@ extension Maintenance {
             noteRemoved(through: last.number)
         }
     }
-    /// The number of the last log file that is not needed any more.
-    var obsoleteLog: UInt64 { lock.with { state.obsoleteLog } }
+
+    /// The last sequence that is in a segment, as all before it.
+    var flushedSequence: UInt64 { lock.with { state.flushedSequence } }
 
     /// Runs a closure while no file is removed, with the number of the last log file that is not
     /// needed any more.

@@ -32,6 +32,8 @@ public final class Engine: Sendable {
     private let directory: StoreDirectory
     /// The last log file that was not needed when the engine was opened.
     private let obsoleteLog: UInt64
+    /// Up to where segments held everything then.
+    private let flushedSequence: UInt64
     private let cache: BlockCache
     private let environment: Environment
     private let lifetime: EngineLifetime
@@ -79,6 +81,7 @@ public final class Engine: Sendable {
         let cache = BlockCache(budget: options.cacheSize)
         var tree = try OpenedTree(directory: store.directory, mark: mark, cache: cache)
         obsoleteLog = tree.state.logStart.fileNumber
+        flushedSequence = tree.state.flushed.sequence
         self.cache = cache
         var recovery = LogRecovery(
             directory: store.directory,
@@ -238,9 +241,10 @@ public final class Engine: Sendable {
         return SpaceReport(
             files,
             readState.view.version,
-            logInUse: (
-                behind: pipeline?.maintenance.obsoleteLog ?? obsoleteLog,
-                end: pipeline?.appendedEnd
+            SpaceReport.History(
+                flushedSequence: pipeline?.maintenance.flushedSequence ?? flushedSequence,
+                lastSequence: lastSequence,
+                logEnd: pipeline?.appendedEnd
             ),
             SpaceReport.Pins(readState, now: environment.time.monotonicNanoseconds)
         )

@@ -55,20 +55,14 @@ public struct SpaceReport: Sendable, Hashable {
     init(
         _ files: Files,
         _ version: Version,
-        logInUse: (behind: UInt64, end: LogLength?),
+        _ history: History,
         _ pins: Pins
     ) {
         let infos = version.segments.map(\.info)
         let live = Set(infos.map(\.number))
         logFiles = files.logs.count
-        logBytes = files.logs.values.reduce(0, +)
-        unflushedLogBytes = files.logs.reduce(0) { sum, file in
-            guard file.key > logInUse.behind else { return sum }
-            guard let end = logInUse.end, file.key >= end.fileNumber else {
-                return sum + file.value
-            }
-            return sum + (file.key == end.fileNumber ? min(end.length, file.value) : 0)
-        }
+        logBytes = files.logs.values.reduce(0) { $0 + $1.size }
+        unflushedLogBytes = files.unflushedLogBytes(history)
         segmentFiles = infos.count
         segmentBytes = infos.reduce(0) { $0 + $1.size }
         versions = infos.reduce(0) { $0 + $1.entryCount }
@@ -83,9 +77,19 @@ public struct SpaceReport: Sendable, Hashable {
 }
 
 extension SpaceReport {
+    /// How far the history goes.
+    struct History {
+        /// The last sequence that is in a segment, as all before it, and the last one of all.
+        let flushedSequence: UInt64
+        let lastSequence: UInt64
+        /// The log file that is written, and up to where; `nil` when none is.
+        let logEnd: LogLength?
+    }
+
     /// The files of a store and their sizes.
     struct Files {
-        var logs: [UInt64: UInt64] = [:]
+        /// `lastBefore`: the last sequence before a log file; `nil` for one that is not begun.
+        var logs: [UInt64: (size: UInt64, lastBefore: UInt64?)] = [:]
         var segments: [UInt64: UInt64] = [:]
         let freeBytes: UInt64
 
@@ -94,13 +98,37 @@ extension SpaceReport {
                 // A file may vanish meanwhile.
                 switch name {
                 case .log(let number):
-                    logs[number] = try directory.openIfPresent(name, for: .read)?.size() ?? 0
+                    guard let file = try directory.openIfPresent(name, for: .read) else { continue }
+                    logs[number] = (try file.size(), try Self.lastBefore(file))
                 case .segment(let number):
                     segments[number] = try directory.openIfPresent(name, for: .read)?.size() ?? 0
                 default: continue
                 }
             }
             freeBytes = try directory.freeSpace()
+        }
+
+        private static func lastBefore(_ file: StoreFile) throws(EngineError) -> UInt64? {
+            let bytes = try file.read(count: LogFormat.headerSize, at: 0)
+            do throws(EngineError) {
+                return try bytes.span.withUnsafeBytes { bytes throws(EngineError) in
+                    try LogFileHeader(decoding: bytes, file: file.name).predecessor.lastSequence
+                }
+            } catch {
+                return nil
+            }
+        }
+
+        /// A log file ends where the next one begins.
+        func unflushedLogBytes(_ history: History) -> UInt64 {
+            var bytes: UInt64 = 0
+            for (number, log) in logs where log.lastBefore != nil {
+                let last = logs[number + 1]?.lastBefore ?? history.lastSequence
+                guard last > history.flushedSequence else { continue }
+                let isWritten = history.logEnd?.fileNumber == number
+                bytes += isWritten ? min(history.logEnd?.length ?? 0, log.size) : log.size
+            }
+            return bytes
         }
     }
 

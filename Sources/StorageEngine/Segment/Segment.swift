@@ -70,7 +70,7 @@ package final class Segment: Sendable {
         _ seed: UInt64
     ) throws(EngineError) -> RangeTombstones {
         let memory = try read(handle, .ranges, file, seed)
-        defer { memory.deallocate() }
+        defer { BlockMemory.free(memory) }
         do throws(DecodingFailure) {
             return try RangesBlock.decode(UnsafeRawBufferPointer(memory))
         } catch {
@@ -112,7 +112,7 @@ package final class Segment: Sendable {
         if let block = cache?.block(name) { return unsafeDowncast(block, to: SegmentIndex.self) }
         guard access == .any else { return nil }
         let memory = try read(indexHandle, .index)
-        defer { memory.deallocate() }
+        defer { BlockMemory.free(memory) }
         guard
             let index = SegmentIndex(
                 decoding: UnsafeRawBufferPointer(memory),
@@ -182,8 +182,8 @@ package final class Segment: Sendable {
         _ file: StoreFile,
         _ seed: UInt64
     ) throws(EngineError) -> UnsafeMutableRawBufferPointer {
-        let stored = UnsafeMutableRawBufferPointer.allocate(byteCount: handle.size, alignment: 16)
-        defer { stored.deallocate() }
+        let stored = BlockMemory.allocate(handle.size)
+        defer { BlockMemory.free(stored) }
         let count = try file.read(into: stored, at: handle.offset)
         guard count == handle.size else {
             throw .corruption(
@@ -350,7 +350,7 @@ extension Segment {
             throw malformed("footer: no properties", at: info.size)
         }
         let memory = try read(handle, .properties)
-        defer { memory.deallocate() }
+        defer { BlockMemory.free(memory) }
         do throws(DecodingFailure) {
             return try SegmentProperties(
                 decoding: UnsafeRawBufferPointer(memory),

@@ -12,8 +12,12 @@
 ///
 /// Thread safety: none.
 struct FilterBuilder {
+    /// In pieces: one array for all of them would be copied whenever it is full.
+    private var full: [[UInt64]] = []
     private var hashes: [UInt64] = []
     private var last: UInt64?
+
+    private static let pieceCount = 8192
 
     static let bitsPerKey = 10
     static let lineSize = 64
@@ -23,29 +27,43 @@ struct FilterBuilder {
     mutating func add(_ hash: UInt64) {
         guard hash != last else { return }
         last = hash
+        if hashes.isEmpty { hashes.reserveCapacity(Self.pieceCount) }
         hashes.append(hash)
+        guard hashes.count == Self.pieceCount else { return }
+        full.append(hashes)
+        hashes = []
     }
 
     /// Appends the payload, and begins a new filter.
     mutating func finish(_ output: inout ByteBuffer) {
-        let bits = hashes.count * Self.bitsPerKey
+        let bits = (full.count * Self.pieceCount + hashes.count) * Self.bitsPerKey
         let lineCount = max(1, (bits + Self.lineSize * 8 - 1) / (Self.lineSize * 8))
         let start = output.count
         output.append(zeros: lineCount * Self.lineSize)
         let lines = output.base + start
+        for piece in full { Self.set(piece, lines, lineCount) }
+        Self.set(hashes, lines, lineCount)
+        output.append(UInt32(lineCount))
+        output.append(UInt32(Self.probeCount))
+        full = []
+        hashes = []
+        last = nil
+    }
+
+    private static func set(
+        _ hashes: [UInt64],
+        _ lines: UnsafeMutableRawPointer,
+        _ lineCount: Int
+    ) {
         for hash in hashes {
-            let line = lines + FilterProbe.line(hash, of: lineCount) * Self.lineSize
+            let line = lines + FilterProbe.line(hash, of: lineCount) * lineSize
             var probe = FilterProbe(hash)
-            for _ in 0..<Self.probeCount {
+            for _ in 0..<probeCount {
                 let bit = probe.next()
                 let byte = line.load(fromByteOffset: bit >> 3, as: UInt8.self) | 1 << UInt8(bit & 7)
                 line.storeBytes(of: byte, toByteOffset: bit >> 3, as: UInt8.self)
             }
         }
-        output.append(UInt32(lineCount))
-        output.append(UInt32(Self.probeCount))
-        hashes.removeAll(keepingCapacity: true)
-        last = nil
     }
 }
 

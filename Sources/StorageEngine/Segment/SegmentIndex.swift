@@ -61,10 +61,7 @@ final class SegmentIndex: Block, @unchecked Sendable {
         count = parts.offsets.count - 1
         offsets = parts.offsets
         keyOffsets = parts.keyOffsets
-        let memory = UnsafeMutableRawBufferPointer.allocate(
-            byteCount: parts.keys.count,
-            alignment: 64
-        )
+        let memory = BlockMemory.allocate(parts.keys.count)
         memory.copyMemory(from: parts.keys.bytes)
         let keys = UnsafeRawBufferPointer(memory)
         let ends = parts.keyOffsets

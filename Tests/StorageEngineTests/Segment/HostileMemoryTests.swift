@@ -20,10 +20,7 @@ import Testing
         }
         payload.append(UInt32(0))
         payload.append(UInt32(1))
-        let memory = UnsafeMutableRawBufferPointer.allocate(
-            byteCount: payload.count,
-            alignment: 64
-        )
+        let memory = BlockMemory.allocate(payload.count)
         memory.copyMemory(from: payload.bytes)
         let block = try #require(DataBlock(owningEntries: memory))
         var cursor = DataBlockCursor()

@@ -92,10 +92,7 @@ import Testing
         for number in 0..<count { builder.add(hash(number)) }
         var payload = ByteBuffer()
         builder.finish(&payload)
-        let memory = UnsafeMutableRawBufferPointer.allocate(
-            byteCount: payload.count,
-            alignment: 64
-        )
+        let memory = BlockMemory.allocate(payload.count)
         memory.copyMemory(from: payload.bytes)
         let filter = try #require(SegmentFilter(owningLines: memory))
 
@@ -163,10 +160,7 @@ import Testing
             if Bool.random(using: &generator) {
                 bytes.removeLast(Int.random(in: 0...bytes.count, using: &generator))
             }
-            let memory = UnsafeMutableRawBufferPointer.allocate(
-                byteCount: bytes.count,
-                alignment: 64
-            )
+            let memory = BlockMemory.allocate(bytes.count)
             memory.copyBytes(from: bytes)
             guard let block = DataBlock(owningEntries: memory) else { continue }
             walk(block, entries, using: &generator)

@@ -263,4 +263,27 @@ import Testing
         #expect(try engine.space().heldSequences.isEmpty)
         try engine.close()
     }
+
+    @Test func logFilesWhoseRecordsAreInSegmentsCountAsFlushed() throws {
+        let directory = TemporaryDirectory()
+        var options = Engine.Options()
+        options.logger = .silent
+        options.logFileSize = 16_384
+        let engine = try Engine.open(at: directory.path + "/db", options: options)
+        for number in 0..<100 { try engine.put(value(number), for: key(number), ack: .wal) }
+        let before = try engine.space()
+        #expect(before.unflushedLogBytes > 100_000)
+        #expect(before.unflushedLogBytes < before.logBytes)
+        try engine.flush()
+        #expect(try engine.space().unflushedLogBytes == 0)
+        try engine.put(value(1), for: key(1), ack: .wal)
+        let after = try engine.space().unflushedLogBytes
+        #expect(after > 0 && after < 60_000)
+        try engine.close()
+
+        options.readOnly = true
+        let again = try Engine.open(at: directory.path + "/db", options: options)
+        #expect(try again.space().unflushedLogBytes > 0)
+        try again.close()
+    }
 }
