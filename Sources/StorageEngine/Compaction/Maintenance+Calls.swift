@@ -188,6 +188,9 @@ extension Maintenance {
         }
     }
 
+    /// The number of the last log file that is not needed any more.
+    var obsoleteLog: UInt64 { lock.with { state.obsoleteLog } }
+
     /// The last sequence that is in a segment, as all before it.
     var flushedSequence: UInt64 { lock.with { state.flushedSequence } }
 
