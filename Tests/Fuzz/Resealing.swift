@@ -67,8 +67,8 @@ enum SegmentFile {
         }
         guard let historyID = identity.0, let number = identity.1 else { return }
         let seed = SegmentFormat.seed(historyID: historyID, fileNumber: number)
-        var dataEnd = start
-        var index: Range<Int>?
+        var end = start
+        var directory: Range<Int>?
         for section in 0..<count {
             let place = start + section * SegmentFormat.sectionSize
             let offset = Int(clamping: file.uint64(at: place + 8))
@@ -76,12 +76,14 @@ enum SegmentFile {
             guard size >= SegmentFormat.blockHeaderSize, offset <= start, size <= start - offset
             else { continue }
             resealBlock(&file, offset..<offset + size, seed: seed)
-            dataEnd = min(dataEnd, offset)
-            if file.uint32(at: place) == UInt32(BlockKind.index.rawValue) {
-                index = offset..<offset + size
+            end = min(end, offset)
+            if file.uint32(at: place) == UInt32(BlockKind.directory.rawValue) {
+                directory = offset..<offset + size
             }
         }
-        if let index { resealData(&file, index: index, end: dataEnd, seed: seed) }
+        if let directory {
+            resealPartitions(&file, directory: directory, end: end, seed: seed)
+        }
         file.store(UInt64(file.count), at: tail + 32)
         file.store(file.hash(0..<start), at: tail + 40)
         file.store(file.hash(start..<tail + 48), at: tail + 48)
@@ -95,36 +97,57 @@ enum SegmentFile {
         )
     }
 
-    private static func resealData(
+    private static func resealPartitions(
         _ file: inout [UInt8],
-        index: Range<Int>,
+        directory: Range<Int>,
         end: Int,
         seed: UInt64
     ) {
+        let decoded = decode(file, directory, .directory, seed: seed) {
+            SegmentDirectory(decoding: $0, end: UInt64(end))
+        }
+        guard let decoded else { return }
+        for number in 0..<decoded.count {
+            let partition = decoded[number]
+            for handle in [partition.filter, partition.index].compactMap({ $0 }) {
+                resealBlock(&file, handle.range, seed: seed)
+            }
+            let index = decode(file, partition.index.range, .index, seed: seed) {
+                SegmentIndex(decoding: $0, of: partition.data)
+            }
+            guard let index else { continue }
+            for block in 0..<index.count {
+                resealBlock(&file, index.handle(block).range, seed: seed)
+            }
+        }
+    }
+
+    private static func decode<Decoded>(
+        _ file: [UInt8],
+        _ range: Range<Int>,
+        _ kind: BlockKind,
+        seed: UInt64,
+        _ body: (UnsafeRawBufferPointer) -> Decoded?
+    ) -> Decoded? {
         let payload = file.withUnsafeBytes { bytes in
             accepted { () throws(EngineError) in
                 try BlockDecoder.decode(
-                    bytes[in: index.lowerBound, index.count],
-                    .index,
-                    at: UInt64(index.lowerBound),
+                    bytes[in: range.lowerBound, range.count],
+                    kind,
+                    at: UInt64(range.lowerBound),
                     seed: seed,
                     file: "segment"
                 )
             }
         }
-        guard let payload else { return }
-        defer { BlockMemory.free(payload) }
-        let decoded = SegmentIndex(
-            decoding: UnsafeRawBufferPointer(payload),
-            dataEnd: UInt64(end)
-        )
-        guard let decoded else { return }
-        for number in 0..<decoded.count {
-            let handle = decoded.handle(number)
-            let offset = Int(handle.offset)
-            resealBlock(&file, offset..<offset + handle.size, seed: seed)
-        }
+        guard let payload else { return nil }
+        defer { payload.deallocate() }
+        return body(UnsafeRawBufferPointer(payload))
     }
+}
+
+extension BlockHandle {
+    fileprivate var range: Range<Int> { Int(offset)..<Int(offset) + size }
 }
 
 extension [UInt8] {

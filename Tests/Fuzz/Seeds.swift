@@ -180,12 +180,14 @@ struct Seeds {
             guard let kind = BlockKind(rawValue: UInt8(section.kind)) else { continue }
             blocks.append((kind, section.handle))
         }
-        let dataEnd = blocks.map(\.handle.offset).min() ?? 0
-        for (kind, handle) in blocks where kind == .index {
+        let end = blocks.map(\.handle.offset).min() ?? 0
+        for (kind, handle) in blocks where kind == .directory {
             let payload = try payload(all, kind, handle, seed)
-            let index = payload.withUnsafeBytes { SegmentIndex(decoding: $0, dataEnd: dataEnd) }
-            guard let index else { continue }
-            blocks += (0..<index.count).map { (.data, index.handle($0)) }
+            let directory = payload.withUnsafeBytes { SegmentDirectory(decoding: $0, end: end) }
+            guard let directory else { continue }
+            for number in 0..<directory.count {
+                blocks += try partition(directory[number], all, seed)
+            }
         }
         for (kind, handle) in blocks {
             let start = Int(handle.offset)
@@ -194,6 +196,19 @@ struct Seeds {
             let head = [UInt8](repeating: 0, count: 12) + [kind.rawValue, 0, 0, 0]
             note(StoredBlockDecoder.self, head + payload)
         }
+    }
+
+    private func partition(
+        _ partition: SegmentPartition,
+        _ file: [UInt8],
+        _ seed: UInt64
+    ) throws -> [(kind: BlockKind, handle: BlockHandle)] {
+        var blocks: [(kind: BlockKind, handle: BlockHandle)] = [(.index, partition.index)]
+        if let filter = partition.filter { blocks.append((.filter, filter)) }
+        let payload = try payload(file, .index, partition.index, seed)
+        let index = payload.withUnsafeBytes { SegmentIndex(decoding: $0, of: partition.data) }
+        if let index { blocks += (0..<index.count).map { (.data, index.handle($0)) } }
+        return blocks
     }
 
     private func payload(
@@ -210,7 +225,7 @@ struct Seeds {
                 seed: seed,
                 file: "segment"
             )
-            defer { BlockMemory.free(payload) }
+            defer { payload.deallocate() }
             return Array(payload)
         }
     }

@@ -29,13 +29,16 @@ enum StoredBlockDecoder: FuzzedDecoder {
             for hash: UInt64 in [0, 1, .max, 0x1234_5678_9abc_def0] { _ = filter.mayContain(hash) }
         case .ranges:
             checkRanges(UnsafeRawBufferPointer(payload))
-            BlockMemory.free(payload)
+            payload.deallocate()
         case .index:
             checkIndex(UnsafeRawBufferPointer(payload))
-            BlockMemory.free(payload)
+            payload.deallocate()
+        case .directory:
+            checkDirectory(UnsafeRawBufferPointer(payload))
+            payload.deallocate()
         case .properties:
             checkProperties(UnsafeRawBufferPointer(payload))
-            BlockMemory.free(payload)
+            payload.deallocate()
         }
     }
 
@@ -48,7 +51,7 @@ enum StoredBlockDecoder: FuzzedDecoder {
         }
         guard let again else { preconditionFailure("a block that was encoded is decoded") }
         precondition(payload.equals(UnsafeRawBufferPointer(again)))
-        BlockMemory.free(again)
+        again.deallocate()
     }
 
     /// Forward, back and by lookup; what is malformed ends a move, and traps nowhere.
@@ -107,24 +110,53 @@ enum StoredBlockDecoder: FuzzedDecoder {
 
     private static func checkIndex(_ payload: UnsafeRawBufferPointer) {
         // The data ends where the blocks of the payload end, or nowhere that it says.
-        var reader = ByteReader(payload)
-        var end: UInt64 = 0
-        while reader.remaining > 0 {
-            guard reader.varint() != nil, let suffix = reader.size(max: reader.remaining),
-                let size = reader.size(max: 1 << 30), reader.bytes(suffix) != nil
-            else { break }
-            end += UInt64(size)
-        }
-        guard let index = SegmentIndex(decoding: payload, dataEnd: end) else { return }
+        let end = sum(payload, sizesEach: 1)
+        guard let index = SegmentIndex(decoding: payload, of: 0..<end) else { return }
         var offset: UInt64 = 0
         for number in 0..<index.count {
             let handle = index.handle(number)
             precondition(handle.offset == offset, "blocks lie one behind the other")
             offset += UInt64(handle.size)
-            precondition(index.block(for: index.key(number)) <= number)
         }
         precondition(offset == end)
-        [UInt8](repeating: 0xff, count: 20).withUnsafeBytes { _ = index.block(for: $0) }
+        search(index)
+    }
+
+    private static func checkDirectory(_ payload: UnsafeRawBufferPointer) {
+        let end = sum(payload, sizesEach: 3)
+        guard let directory = SegmentDirectory(decoding: payload, end: end) else { return }
+        var offset: UInt64 = 0
+        for number in 0..<directory.count {
+            let partition = directory[number]
+            precondition(partition.data.lowerBound == offset, "partitions lie one behind the other")
+            offset = partition.index.offset + UInt64(partition.index.size)
+        }
+        precondition(offset == end)
+        search(directory)
+    }
+
+    private static func search(_ block: SeparatorBlock) {
+        for number in 0..<block.count {
+            precondition(block.first(reaching: block.key(number)) <= number)
+        }
+        [UInt8](repeating: 0xff, count: 20).withUnsafeBytes { _ = block.first(reaching: $0) }
+    }
+
+    /// The sizes of all entries together, as far as there are entries.
+    private static func sum(_ payload: UnsafeRawBufferPointer, sizesEach: Int) -> UInt64 {
+        var reader = ByteReader(payload)
+        var end: UInt64 = 0
+        while reader.remaining > 0 {
+            guard reader.varint() != nil, let suffix = reader.size(max: reader.remaining) else {
+                break
+            }
+            for _ in 0..<sizesEach {
+                guard let size = reader.size(max: 1 << 30) else { return end }
+                end += UInt64(size)
+            }
+            guard reader.bytes(suffix) != nil else { break }
+        }
+        return end
     }
 
     private static func checkProperties(_ payload: UnsafeRawBufferPointer) {

@@ -134,7 +134,7 @@ struct SegmentDumpTests {
         let blocks = try tool.objects("block")
         let kinds = Set(blocks.compactMap { $0["kind"] as? String })
         #expect(tool.status == 0)
-        #expect(kinds == ["data", "filter", "ranges", "index", "properties"])
+        #expect(kinds == ["data", "filter", "index", "ranges", "directory", "properties"])
         #expect(
             try tool.members("block")
                 == ["file", "firstKey", "kind", "offset", "rawSize", "size", "type"]

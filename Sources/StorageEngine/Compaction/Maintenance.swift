@@ -183,6 +183,9 @@ final class Maintenance: @unchecked Sendable {
             historyID: historyID,
             cache: cache,
             cut: cut,
+            partitionKeyCount: SegmentFormat.partitionKeyCount(
+                segmentSize: limits.compaction.segmentSize
+            ),
             nextNumber: { [self] in nextNumber.wrappingAdd(1, ordering: .relaxed).oldValue },
             pace: { [self] count throws(EngineError) in
                 guard cut != nil else { return }

@@ -7,6 +7,7 @@ struct SegmentOutput: Sendable {
     let cache: BlockCache?
     /// Where a segment ends, between two keys; `nil` for never.
     let cut: SegmentCut?
+    var partitionKeyCount = SegmentFormat.partitionKeyCount
     /// Gives each segment its number.
     let nextNumber: @Sendable () -> UInt64
     /// Called now and then with the bytes written since; may wait, and throws to give up.
@@ -64,7 +65,12 @@ struct SegmentOutput: Sendable {
         _ stream: EntryStream,
         from lower: [UInt8]
     ) throws(EngineError) -> SegmentInfo {
-        var writer = SegmentWriter(file: file, number: number, historyID: historyID)
+        var writer = SegmentWriter(
+            file: file,
+            number: number,
+            historyID: historyID,
+            partitionKeyCount: partitionKeyCount
+        )
         var unpaced = 0
         var cut = cut
         while let entry = stream.entry {

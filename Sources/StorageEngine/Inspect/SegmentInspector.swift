@@ -1,7 +1,8 @@
 // Looks at a segment file, whole or damaged. It reads, and never locks or writes.
 //
-// 1. The footer says where everything is, and the index where each data block is: without them the
-//    entries cannot be told apart, and nothing more than an error is said.
+// 1. The footer says where the directory is, that where the partitions are, and the index of each
+//    where its data blocks are: without one of them the entries behind it cannot be told apart, and
+//    nothing more than an error is said of them.
 // 2. Each block is verified by itself. A block that is damaged is told, and the next one is read.
 
 /// What an inspection of a segment comes across.
@@ -104,18 +105,21 @@ package final class SegmentInspector {
     /// Hands what the segment says of itself to a closure.
     package func describe(_ handle: Handler) throws {
         guard let info = try attempt(handle, info) else { return }
-        try handle(place(at: 0), .segment(info, storedBytes: dataEnd))
+        let directory = try attempt(handle) { () throws(EngineError) in try self.directory() }
+        let stored = directory.map { directory in
+            (0..<directory.count).reduce(0) { $0 + UInt64(directory[$1].data.count) }
+        }
+        try handle(place(at: 0), .segment(info, storedBytes: stored ?? 0))
     }
 
     /// Hands blocks, or what is in a range of keys, to a closure.
     package func run(_ detail: Detail, keys: KeyRange = .all, _ handle: Handler) throws {
-        if let index = try attempt(handle, index) {
-            var number = keys.lower.withUnsafeBytes { index.block(for: $0) }
-            while number < index.count {
-                try inspect(index.handle(number), detail, keys, handle)
-                // What comes behind is not before the separator.
-                let isLast = keys.upper?.withUnsafeBytes { !index.key(number).precedes($0) }
-                if isLast == true { break }
+        let found = try attempt(handle) { () throws(EngineError) in try self.directory() }
+        if let directory = found {
+            var number = keys.lower.withUnsafeBytes { directory.first(reaching: $0) }
+            while number < directory.count {
+                try inspect(directory[number], detail, keys, handle)
+                if directory.ends(keys, at: number) { break }
                 number += 1
             }
         }
@@ -123,6 +127,26 @@ package final class SegmentInspector {
         case .blocks: try inspectSections(handle)
         case .entries: try inspectRanges(keys, handle)
         }
+    }
+
+    private func inspect(
+        _ partition: SegmentPartition,
+        _ detail: Detail,
+        _ keys: KeyRange,
+        _ handle: Handler
+    ) throws {
+        let index = try attempt(handle) { () throws(EngineError) in try self.index(partition) }
+        if let index {
+            var number = keys.lower.withUnsafeBytes { index.first(reaching: $0) }
+            while number < index.count {
+                try inspect(index.handle(number), detail, keys, handle)
+                if index.ends(keys, at: number) { break }
+                number += 1
+            }
+        }
+        guard detail == .blocks else { return }
+        if let filter = partition.filter { try show(filter, .filter, handle) }
+        try show(partition.index, .index, handle)
     }
 
     private func inspect(
@@ -201,85 +225,25 @@ package final class SegmentInspector {
         for section in footer.sections {
             let kind = UInt8(exactly: section.kind).flatMap(BlockKind.init(rawValue:))
             guard let kind else { continue }
-            let block = try attempt(handle) { () throws(EngineError) in
-                try read(section.handle, kind)
-            }
-            let shown = InspectedBlock(
-                kind: "\(kind)",
-                size: section.handle.size,
-                rawSize: block?.bytes.count,
-                firstKey: nil
-            )
-            try handle(place(at: section.handle.offset), .block(shown))
+            try show(section.handle, kind, handle)
         }
     }
 
-    // MARK: - What is lost
-
-    /// What of a segment's entries cannot be read.
-    package struct Losses: Sendable {
-        /// The keys of the data blocks that are damaged; blocks side by side are one range.
-        package var keys: [KeyRange] = []
-        /// Whether the range tombstones are damaged.
-        package var losesRanges = false
-        /// Versions, and pieces of range tombstones, that can be read.
-        package var readableCount: UInt64 = 0
-        package var errors: [EngineError] = []
+    /// Hands a block without entries to a closure.
+    private func show(_ block: BlockHandle, _ kind: BlockKind, _ handle: Handler) throws {
+        let found = try attempt(handle) { () throws(EngineError) in try read(block, kind) }
+        let shown = InspectedBlock(
+            kind: "\(kind)",
+            size: block.size,
+            rawSize: found?.bytes.count,
+            firstKey: nil
+        )
+        try handle(place(at: block.offset), .block(shown))
     }
 
-    /// Reads all entries, and tells what cannot be read.
-    ///
-    /// - Throws: ``EngineError`` with code `corruption` when there is no index, so that nothing can
-    ///   be read; `io`.
-    package func losses() throws(EngineError) -> Losses {
-        let index = try index()
-        var losses = Losses()
-        var lastLost: Int?
-        for number in 0..<index.count {
-            do throws(EngineError) {
-                losses.readableCount += try countEntries(in: index.handle(number))
-            } catch {
-                guard !error.isOfSystem else { throw error }
-                if losses.errors.count < Self.errorsMax { losses.errors.append(error) }
-                let isNext = lastLost == number - 1 || losses.keys.count == Self.errorsMax
-                let start = isNext ? losses.keys.popLast()?.lower : nil
-                let lower = start ?? (number > 0 ? Array(index.key(number - 1)) : [])
-                // The separator belongs to the block.
-                let upper = Array(index.key(number)) + [0]
-                losses.keys.append(KeyRange(from: lower, to: upper))
-                lastLost = number
-            }
-        }
-        do throws(EngineError) {
-            losses.readableCount += try readRanges().map { UInt64($0.fragments.count) } ?? 0
-        } catch {
-            guard !error.isOfSystem else { throw error }
-            losses.errors.append(error)
-            losses.losesRanges = true
-        }
-        return losses
-    }
+    // MARK: - Blocks
 
-    private static let errorsMax = 1000
-
-    /// The entries of a data block, which must be in order.
-    private func countEntries(in block: BlockHandle) throws(EngineError) -> UInt64 {
-        guard let data = DataBlock(owningEntries: try readPayload(block, .data)) else {
-            throw corrupt("malformed data block", at: block.offset)
-        }
-        var cursor = DataBlockCursor()
-        cursor.open(data)
-        cursor.seekToFirst()
-        var count: UInt64 = 0
-        while cursor.isOnEntry {
-            count += 1
-            cursor.next()
-        }
-        guard !cursor.isMalformed else { throw corrupt("malformed data block", at: block.offset) }
-        return count
-    }
-
-    private func readRanges() throws(EngineError) -> RangeTombstones? {
+    func readRanges() throws(EngineError) -> RangeTombstones? {
         guard let section = footer.handle(of: .ranges) else { return nil }
         let block = try read(section, .ranges)
         do throws(DecodingFailure) {
@@ -289,26 +253,27 @@ package final class SegmentInspector {
         }
     }
 
-    // MARK: - Blocks
-
     /// Whether the file is the one that the manifest names.
     package func isNamed(by info: SegmentInfo) -> Bool {
         footer.fileSize == info.size && footer.contentChecksum == info.checksum
     }
 
-    /// Where the data blocks end.
-    private var dataEnd: UInt64 {
-        let sections = [BlockKind.filter, .ranges, .index].compactMap { footer.handle(of: $0) }
-        return sections.map(\.offset).min() ?? 0
+    func directory() throws(EngineError) -> SegmentDirectory {
+        guard let handle = footer.handle(of: .directory) else {
+            throw corrupt("no directory", at: footer.fileSize)
+        }
+        let block = try read(handle, .directory)
+        let end = footer.handle(of: .ranges)?.offset ?? handle.offset
+        guard let directory = SegmentDirectory(decoding: block.bytes, end: end) else {
+            throw corrupt("malformed directory", at: handle.offset)
+        }
+        return directory
     }
 
-    private func index() throws(EngineError) -> SegmentIndex {
-        guard let handle = footer.handle(of: .index) else {
-            throw corrupt("no index", at: footer.fileSize)
-        }
-        let block = try read(handle, .index)
-        guard let index = SegmentIndex(decoding: block.bytes, dataEnd: dataEnd) else {
-            throw corrupt("malformed index", at: handle.offset)
+    func index(_ partition: SegmentPartition) throws(EngineError) -> SegmentIndex {
+        let block = try read(partition.index, .index)
+        guard let index = SegmentIndex(decoding: block.bytes, of: partition.data) else {
+            throw corrupt("malformed index", at: partition.index.offset)
         }
         return index
     }
@@ -318,7 +283,7 @@ package final class SegmentInspector {
     }
 
     /// Reads and verifies a block; the caller takes over the memory of its payload.
-    private func readPayload(
+    func readPayload(
         _ handle: BlockHandle,
         _ kind: BlockKind
     ) throws(EngineError) -> UnsafeMutableRawBufferPointer {
@@ -338,7 +303,7 @@ package final class SegmentInspector {
 
     private func place(at offset: UInt64) -> LogPlace { LogPlace(file: file.name, offset: offset) }
 
-    private func corrupt(_ what: String, at offset: UInt64) -> EngineError {
+    func corrupt(_ what: String, at offset: UInt64) -> EngineError {
         .corruption("reading a segment: \(what)", file: file.name, offset: offset)
     }
 
@@ -355,5 +320,13 @@ package final class SegmentInspector {
             try handle(place(at: error.offset ?? 0), .error(error))
             return nil
         }
+    }
+}
+
+extension SeparatorBlock {
+    /// Whether what comes behind an entry has no key of a range.
+    fileprivate func ends(_ keys: KeyRange, at number: Int) -> Bool {
+        // What comes behind is not before the separator.
+        keys.upper?.withUnsafeBytes { !key(number).precedes($0) } ?? false
     }
 }

@@ -1,3 +1,5 @@
+internal import Synchronization
+
 // The block cache: verified, decompressed blocks of segments, up to a budget of bytes.
 //
 // Which blocks stay follows S3-FIFO (Yang, Zhang, Qiu, Yue, Rashmi 2023): three queues in order of
@@ -34,13 +36,17 @@ package final class BlockCache: Sendable {
     }
 
     private let shards: [BlockCacheShard]
+    private let budget: Int
+    /// Bytes of what segments hold themselves, which count as cached.
+    private let held = Atomic(0)
 
     /// A cache of at most `budget` bytes.
     package init(budget: Int) {
-        // A shard must hold the index and the filter of a segment.
+        self.budget = budget
+        // A shard must hold large values.
         var count = 1
         while count < 16, budget / (2 * count) >= 4 << 20 { count *= 2 }
-        shards = (0..<count).map { _ in BlockCacheShard(budget: budget / count) }
+        shards = (0..<count).map { _ in BlockCacheShard() }
     }
 
     func block(_ name: BlockName) -> Block? {
@@ -49,7 +55,13 @@ package final class BlockCache: Sendable {
 
     /// Puts a block in, unless it is larger than the budget allows or somebody was faster.
     func insert(_ block: Block, _ name: BlockName) {
-        shard(name.hash).insert(block, name)
+        let free = max(0, budget - held.load(ordering: .relaxed))
+        shard(name.hash).insert(block, name, budget: free / shards.count)
+    }
+
+    /// Counts bytes that a segment holds, or, less than 0, does not hold any more.
+    func hold(_ bytes: Int) {
+        held.wrappingAdd(bytes, ordering: .relaxed)
     }
 
     private func shard(_ hash: UInt64) -> BlockCacheShard {
@@ -57,7 +69,7 @@ package final class BlockCache: Sendable {
     }
 
     package var counts: Counts {
-        shards.reduce(into: Counts()) { total, shard in
+        shards.reduce(into: Counts(bytes: held.load(ordering: .relaxed))) { total, shard in
             let counts = shard.counts
             total.hits += counts.hits
             total.misses += counts.misses
@@ -79,7 +91,6 @@ private final class BlockCacheShard: @unchecked Sendable {
     }
 
     private let lock = Lock()
-    private let budget: Int
 
     // The lock.
     private var entries: [BlockName: Entry] = [:]
@@ -90,8 +101,6 @@ private final class BlockCacheShard: @unchecked Sendable {
     private var ghostOrder = Queue()
     private var hits: UInt64 = 0
     private var misses: UInt64 = 0
-
-    init(budget: Int) { self.budget = budget }
 
     var counts: BlockCache.Counts {
         lock.with {
@@ -116,14 +125,14 @@ private final class BlockCacheShard: @unchecked Sendable {
         return entries.values[index].block
     }
 
-    func insert(_ block: Block, _ name: BlockName) {
+    func insert(_ block: Block, _ name: BlockName, budget: Int) {
         let charge = block.charge
         guard charge <= budget else { return }
         // Blocks are freed without the lock.
         var dropped: [Block] = []
         lock.with {
             guard entries[name] == nil else { return }
-            while small.bytes + main.bytes + charge > budget { evict(&dropped) }
+            while small.bytes + main.bytes + charge > budget { evict(&dropped, budget: budget) }
             entries[name] = Entry(block: block, charge: charge)
             if ghosts.remove(name) != nil {
                 main.append(name, charge)
@@ -133,7 +142,7 @@ private final class BlockCacheShard: @unchecked Sendable {
         }
     }
 
-    private func evict(_ dropped: inout [Block]) {
+    private func evict(_ dropped: inout [Block], budget: Int) {
         if small.bytes * 10 > budget || main.isEmpty {
             evictSmall(&dropped)
         } else {

@@ -1,5 +1,3 @@
-internal import Glibc
-
 /// Wraps payloads as blocks. The bytes are specified in `SegmentFormat.swift`.
 ///
 /// Thread safety: none.
@@ -53,49 +51,19 @@ class Block: @unchecked Sendable {
     let bytes: UnsafeRawBufferPointer
     private let memory: UnsafeMutableRawBufferPointer
 
-    /// Takes over memory from ``BlockMemory``.
+    /// Takes over memory.
     init(owning memory: UnsafeMutableRawBufferPointer) {
         self.memory = memory
         bytes = UnsafeRawBufferPointer(memory)
     }
 
-    deinit { BlockMemory.free(memory) }
+    deinit { memory.deallocate() }
 
     /// Bytes of memory that the block takes.
     var charge: Int { memory.count + Self.overhead }
 
     /// About what the object and its place in the cache take.
     static let overhead = 128
-}
-
-/// Memory of blocks.
-///
-/// Large ones, those of indexes and filters, are mapped: each begins with a page, so that a line of
-/// a filter is one of the processor's cache, and goes back to the system when it is freed. `malloc`
-/// would stop mapping them once a first one was freed, cut them out of its heaps, and keep these.
-/// Small ones are not aligned to lines: what is freed would not do for another of the same size,
-/// and a full cache took 40 % more memory than its blocks have.
-enum BlockMemory {
-    private static let mappedSizeMin = 64 << 10
-
-    static func allocate(_ size: Int) -> UnsafeMutableRawBufferPointer {
-        guard size >= mappedSizeMin else { return .allocate(byteCount: size, alignment: 16) }
-        let memory = mmap(
-            nil,
-            size,
-            PROT_READ | PROT_WRITE,
-            MAP_PRIVATE | MAP_ANONYMOUS,
-            -1,
-            0
-        )
-        guard let memory, memory != MAP_FAILED else { preconditionFailure("out of memory") }
-        return UnsafeMutableRawBufferPointer(start: memory, count: size)
-    }
-
-    static func free(_ memory: UnsafeMutableRawBufferPointer) {
-        guard memory.count >= mappedSizeMin else { return memory.deallocate() }
-        munmap(memory.baseAddress, memory.count)
-    }
 }
 
 /// Reads, verifies and decompresses blocks of a file.
@@ -137,7 +105,10 @@ struct BlockDecoder {
                 offset: offset
             )
         }
-        let memory = BlockMemory.allocate(size)
+        // The lines of a filter are those of the processor's cache. Other blocks have no need of
+        // that: memory that is aligned so, once freed, would not do for another one of its size.
+        let alignment = kind == .filter ? FilterBuilder.lineSize : 16
+        let memory = UnsafeMutableRawBufferPointer.allocate(byteCount: size, alignment: alignment)
         if compression == 0 {
             memory.copyMemory(from: payload)
             return memory
@@ -145,7 +116,7 @@ struct BlockDecoder {
         guard let base = memory.baseAddress,
             LZ4.decompress(payload, to: base, size: size, dictionarySize: 0)
         else {
-            BlockMemory.free(memory)
+            memory.deallocate()
             throw corrupt("malformed LZ4")
         }
         return memory

@@ -1,3 +1,5 @@
+internal import Synchronization
+
 /// An open segment file.
 ///
 /// The file stays open, also after it was removed, until the last reference is dropped.
@@ -9,9 +11,10 @@ package final class Segment: Sendable {
     private let historyID: UniqueID
     private let seed: UInt64
     private let cache: BlockCache?
-    private let indexHandle: BlockHandle
-    private let filterHandle: BlockHandle?
+    private let directoryHandle: BlockHandle
     private let rangesHandle: BlockHandle?
+    /// Where the partitions are; read when it is first asked for, and kept.
+    private let directory = AtomicLazyReference<SegmentDirectory>()
     /// The range tombstones, which are few, and kept in memory.
     package let rangeTombstones: RangeTombstones
 
@@ -45,16 +48,15 @@ package final class Segment: Sendable {
                 offset: info.size - min(info.size, UInt64(SegmentFormat.tailSize))
             )
         }
-        guard let index = footer.handle(of: .index) else {
-            throw .corruption("opening a segment: no index", file: file.name, offset: info.size)
+        guard let directory = footer.handle(of: .directory) else {
+            throw .corruption("opening a segment: no directory", file: file.name, offset: info.size)
         }
         self.info = info
         self.file = file
         self.cache = cache
         self.historyID = historyID
         seed = SegmentFormat.seed(historyID: historyID, fileNumber: info.number)
-        indexHandle = index
-        filterHandle = footer.handle(of: .filter)
+        directoryHandle = directory
         let ranges = footer.handle(of: .ranges)
         rangesHandle = ranges
         if let ranges {
@@ -64,13 +66,17 @@ package final class Segment: Sendable {
         }
     }
 
+    deinit {
+        if let directory = directory.load() { cache?.hold(-directory.charge) }
+    }
+
     private static func readRanges(
         _ handle: BlockHandle,
         _ file: StoreFile,
         _ seed: UInt64
     ) throws(EngineError) -> RangeTombstones {
         let memory = try read(handle, .ranges, file, seed)
-        defer { BlockMemory.free(memory) }
+        defer { memory.deallocate() }
         do throws(DecodingFailure) {
             return try RangesBlock.decode(UnsafeRawBufferPointer(memory))
         } catch {
@@ -106,26 +112,41 @@ package final class Segment: Sendable {
 
     // MARK: - Blocks
 
-    /// The data blocks' directory; `nil` when only the cache may be asked and has none.
-    func index(_ access: Access) throws(EngineError) -> SegmentIndex? {
-        let name = BlockName(segment: info.number, offset: indexHandle.offset)
-        if let block = cache?.block(name) { return unsafeDowncast(block, to: SegmentIndex.self) }
+    /// Where the partitions are; `nil` when only the cache may be asked and it was not read yet.
+    func directory(_ access: Access) throws(EngineError) -> SegmentDirectory? {
+        if let directory = directory.load() { return directory }
         guard access == .any else { return nil }
-        let memory = try read(indexHandle, .index)
-        defer { BlockMemory.free(memory) }
+        let memory = try read(directoryHandle, .directory)
+        defer { memory.deallocate() }
         guard
-            let index = SegmentIndex(
+            let read = SegmentDirectory(
                 decoding: UnsafeRawBufferPointer(memory),
-                dataEnd: dataEnd
+                end: rangesHandle?.offset ?? directoryHandle.offset
             )
-        else { throw malformed("index", at: indexHandle.offset) }
-        cache?.insert(index, name)
-        return index
+        else { throw malformed("directory", at: directoryHandle.offset) }
+        let kept = directory.storeIfNil(read)
+        if kept === read { cache?.hold(read.charge) }
+        return kept
     }
 
-    /// Where the data blocks end.
-    private var dataEnd: UInt64 {
-        [filterHandle, rangesHandle, indexHandle].compactMap { $0?.offset }.min() ?? 0
+    /// Where a partition's data blocks are; `nil` when only the cache may be asked and has none.
+    func index(
+        _ partition: SegmentPartition,
+        _ access: Access = .any,
+        fills: Bool = true
+    ) throws(EngineError) -> SegmentIndex? {
+        let handle = partition.index
+        let name = BlockName(segment: info.number, offset: handle.offset)
+        if let block = cache?.block(name) { return unsafeDowncast(block, to: SegmentIndex.self) }
+        guard access == .any else { return nil }
+        let memory = try read(handle, .index)
+        defer { memory.deallocate() }
+        let payload = UnsafeRawBufferPointer(memory)
+        guard let index = SegmentIndex(decoding: payload, of: partition.data) else {
+            throw malformed("index", at: handle.offset)
+        }
+        if fills { cache?.insert(index, name) }
+        return index
     }
 
     /// A data block; `nil` when only the cache may be asked and does not have it. `fills`: whether
@@ -145,23 +166,25 @@ package final class Segment: Sendable {
         return block
     }
 
-    /// Whether the filter says that a key may be here; `nil` when only the cache may be asked and
-    /// does not have it.
-    private func mayContain(_ hash: UInt64, _ access: Access) throws(EngineError) -> Bool? {
-        guard let handle = filterHandle else { return true }
+    /// Whether a partition's filter says that a key may be there; `nil` when only the cache may be
+    /// asked and does not have it.
+    private func mayContain(
+        _ hash: UInt64,
+        _ partition: SegmentPartition,
+        _ access: Access
+    ) throws(EngineError) -> Bool? {
+        guard let handle = partition.filter else { return true }
         let name = BlockName(segment: info.number, offset: handle.offset)
         if let block = cache?.block(name) {
             return unsafeDowncast(block, to: SegmentFilter.self).mayContain(hash)
         }
         guard access == .any else { return nil }
-        guard let filter = try filter() else { return true }
+        let filter = try readFilter(handle)
         cache?.insert(filter, name)
         return filter.mayContain(hash)
     }
 
-    /// The filter, read from the file; `nil` when there is none.
-    private func filter() throws(EngineError) -> SegmentFilter? {
-        guard let handle = filterHandle else { return nil }
+    private func readFilter(_ handle: BlockHandle) throws(EngineError) -> SegmentFilter {
         guard let filter = SegmentFilter(owningLines: try read(handle, .filter)) else {
             throw malformed("filter", at: handle.offset)
         }
@@ -182,8 +205,8 @@ package final class Segment: Sendable {
         _ file: StoreFile,
         _ seed: UInt64
     ) throws(EngineError) -> UnsafeMutableRawBufferPointer {
-        let stored = BlockMemory.allocate(handle.size)
-        defer { BlockMemory.free(stored) }
+        let stored = UnsafeMutableRawBufferPointer.allocate(byteCount: handle.size, alignment: 16)
+        defer { stored.deallocate() }
         let count = try file.read(into: stored, at: handle.offset)
         guard count == handle.size else {
             throw .corruption(
@@ -209,13 +232,24 @@ package final class Segment: Sendable {
 
     /// About how many bytes of the file hold the keys of a range.
     package func approximateSize(of range: KeyRange) throws(EngineError) -> UInt64 {
-        guard let index = try index(.any), index.count > 0 else { return 0 }
-        let start = range.lower.withUnsafeBytes { index.block(for: $0) }
-        let end = range.upper.map { $0.withUnsafeBytes { index.block(for: $0) } } ?? index.count
-        let last = min(end, index.count - 1)
-        guard start <= last else { return 0 }
-        let handle = index.handle(last)
-        return handle.offset + UInt64(handle.size) - index.handle(start).offset
+        let start = try dataBlock(reaching: range.lower).lowerBound
+        var last = (rangesHandle ?? directoryHandle).offset
+        if let upper = range.upper { last = try dataBlock(reaching: upper).upperBound }
+        return last - min(start, last)
+    }
+
+    /// Where the first data block is that may hold a key or what comes behind it; the end of all
+    /// when there is none.
+    private func dataBlock(reaching key: [UInt8]) throws(EngineError) -> Range<UInt64> {
+        let end = (rangesHandle ?? directoryHandle).offset
+        guard let directory = try directory(.any) else { return end..<end }
+        let number = key.withUnsafeBytes { directory.first(reaching: $0) }
+        guard number < directory.count, let index = try index(directory[number]) else {
+            return end..<end
+        }
+        let block = key.withUnsafeBytes { index.first(reaching: $0) }
+        let handle = index.handle(min(block, index.count - 1))
+        return handle.offset..<handle.offset + UInt64(handle.size)
     }
 
     /// A version that a lookup found; its value is valid as long as ``owner``, or, when that is
@@ -247,10 +281,31 @@ package final class Segment: Sendable {
         at sequence: UInt64,
         _ access: Access
     ) throws(EngineError) -> Lookup {
-        guard let mayContain = try mayContain(hash, access) else { return .notCached }
-        guard mayContain else { return .absent }
-        guard let index = try index(access) else { return .notCached }
-        var number = index.block(for: key)
+        guard let directory = try directory(access) else { return .notCached }
+        var number = directory.first(reaching: key)
+        while number < directory.count {
+            let partition = directory[number]
+            guard let mayContain = try mayContain(hash, partition, access) else {
+                return .notCached
+            }
+            guard mayContain else { return .absent }
+            guard let index = try index(partition, access) else { return .notCached }
+            if let result = try find(key, at: sequence, in: index, access) { return result }
+            // The versions of a key may go on in the next partition.
+            guard directory.key(number, is: key) else { return .absent }
+            number += 1
+        }
+        return .absent
+    }
+
+    /// `nil`: it may only come behind the partition.
+    private func find(
+        _ key: UnsafeRawBufferPointer,
+        at sequence: UInt64,
+        in index: SegmentIndex,
+        _ access: Access
+    ) throws(EngineError) -> Lookup? {
+        var number = index.first(reaching: key)
         while number < index.count {
             let handle = index.handle(number)
             guard let block = try dataBlock(handle, access) else { return .notCached }
@@ -267,13 +322,11 @@ package final class Segment: Sendable {
             case .malformed: throw malformed("data block", at: handle.offset)
             case .behind:
                 // The versions of a key may go on in the next block.
-                guard !key.precedes(index.key(number)), !index.key(number).precedes(key) else {
-                    return .absent
-                }
+                guard index.key(number, is: key) else { return .absent }
                 number += 1
             }
         }
-        return .absent
+        return nil
     }
 }
 
@@ -294,8 +347,8 @@ extension Segment {
         counted.checksum = info.checksum
         counted.minSequence = .max
         var cursor = SegmentCursor([plain])
-        let filter = try plain.filter()
         try cursor.seekToFirst()
+        var filter: (partition: SegmentPartition, filter: SegmentFilter?)?
         var last = ByteBuffer()
         var lastSequence: UInt64 = 0
         while cursor.isOnEntry {
@@ -305,8 +358,14 @@ extension Segment {
                 last.bytes.precedes(entry.key)
                 || (last.bytes.isEqual(to: entry.key) && lastSequence > entry.sequence)
             guard isFirst || isBehind else { throw malformed("order of entries", at: 0) }
-            guard filter?.mayContain(Checksum.xxh3(entry.key)) != false else {
-                throw malformed("filter", at: filterHandle?.offset ?? 0)
+            if let partition = cursor.partition, filter?.partition != partition {
+                let read = try partition.filter.map { handle throws(EngineError) in
+                    try plain.readFilter(handle)
+                }
+                filter = (partition, read)
+            }
+            guard filter?.filter?.mayContain(Checksum.xxh3(entry.key)) != false else {
+                throw malformed("filter", at: filter?.partition.filter?.offset ?? 0)
             }
             if isFirst { counted.smallest = Array(entry.key) }
             counted.note(entry, isNewKey: isFirst || !last.bytes.isEqual(to: entry.key))
@@ -350,7 +409,7 @@ extension Segment {
             throw malformed("footer: no properties", at: info.size)
         }
         let memory = try read(handle, .properties)
-        defer { BlockMemory.free(memory) }
+        defer { memory.deallocate() }
         do throws(DecodingFailure) {
             return try SegmentProperties(
                 decoding: UnsafeRawBufferPointer(memory),

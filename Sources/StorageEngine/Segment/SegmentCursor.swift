@@ -10,6 +10,8 @@ package struct SegmentCursor: ~Copyable {
     /// Whether blocks that are read go into the cache.
     private let fills: Bool
     private var number = 0
+    private var directory: SegmentDirectory?
+    private var partitionNumber = 0
     private var index: SegmentIndex?
     private var blockNumber = 0
     private var entries = DataBlockCursor()
@@ -33,6 +35,11 @@ package struct SegmentCursor: ~Copyable {
     package var value: UnsafeRawBufferPointer { entries.value }
     /// What holds the value.
     var owner: Block? { entries.current }
+    /// Where the entry lies; `nil` before the first move.
+    var partition: SegmentPartition? {
+        guard let directory, partitionNumber < directory.count else { return nil }
+        return directory[partitionNumber]
+    }
     package var entry: SegmentEntry {
         SegmentEntry(key: key, sequence: sequence, flags: entries.flags, value: value)
     }
@@ -49,14 +56,18 @@ package struct SegmentCursor: ~Copyable {
         to key: UnsafeRawBufferPointer,
         at sequence: UInt64
     ) throws(EngineError) {
-        guard try openSegment(segments.first(reaching: key)), let index else { return }
-        // The versions of a key may take several blocks.
-        var block = index.block(for: key)
-        while try openBlock(block) {
-            entries.seek(to: key, at: sequence)
-            try check()
-            if entries.isOnEntry { return }
-            block += 1
+        guard try openSegment(segments.first(reaching: key)), let directory else { return }
+        // The versions of a key may take several blocks, and partitions.
+        var partition = directory.first(reaching: key)
+        while try openPartition(partition), let index {
+            var block = index.first(reaching: key)
+            while try openBlock(block) {
+                entries.seek(to: key, at: sequence)
+                try check()
+                if entries.isOnEntry { return }
+                block += 1
+            }
+            partition += 1
         }
         try nextSegment()
     }
@@ -77,7 +88,11 @@ package struct SegmentCursor: ~Copyable {
     }
 
     private mutating func nextBlock() throws(EngineError) {
-        guard try openBlock(blockNumber + 1) else { return try nextSegment() }
+        if try openBlock(blockNumber + 1) == false {
+            guard try openPartition(partitionNumber + 1), try openBlock(0) else {
+                return try nextSegment()
+            }
+        }
         entries.seekToFirst()
         try check()
     }
@@ -85,7 +100,7 @@ package struct SegmentCursor: ~Copyable {
     private mutating func nextSegment() throws(EngineError) {
         // A segment may have range tombstones alone.
         while try openSegment(number + 1) {
-            guard try openBlock(0) else { continue }
+            guard try openPartition(0), try openBlock(0) else { continue }
             entries.seekToFirst()
             return try check()
         }
@@ -114,14 +129,18 @@ package struct SegmentCursor: ~Copyable {
     }
 
     private mutating func previousBlock() throws(EngineError) {
-        guard blockNumber > 0, try openBlock(blockNumber - 1) else { return try previousSegment() }
+        if try openBlock(blockNumber - 1) == false {
+            guard try openPartition(partitionNumber - 1), try openLastBlock() else {
+                return try previousSegment()
+            }
+        }
         entries.seekToLast()
         try check()
     }
 
     private mutating func previousSegment() throws(EngineError) {
-        while try openSegment(number - 1), let index {
-            guard index.count > 0, try openBlock(index.count - 1) else { continue }
+        while try openSegment(number - 1), let directory {
+            guard try openPartition(directory.count - 1), try openLastBlock() else { continue }
             entries.seekToLast()
             return try check()
         }
@@ -129,20 +148,22 @@ package struct SegmentCursor: ~Copyable {
 
     // MARK: - Blocks
 
-    /// Opens a segment's index; `false` when there is none of that number.
+    /// Opens a segment's directory; `false` when there is none of that number.
     private mutating func openSegment(_ newNumber: Int) throws(EngineError) -> Bool {
         failure = nil
         repeatsKey = false
         entries.open(nil)
         guard segments.indices.contains(newNumber) else {
+            directory = nil
             index = nil
             return false
         }
-        if number != newNumber || index == nil {
+        if number != newNumber || directory == nil {
             number = newNumber
+            directory = nil
             index = nil
             do throws(EngineError) {
-                index = try segments[newNumber].index(.any)
+                directory = try segments[newNumber].directory(.any)
             } catch {
                 throw fail(error)
             }
@@ -150,10 +171,26 @@ package struct SegmentCursor: ~Copyable {
         return true
     }
 
-    /// Opens a data block; `false` when the segment has none of that number.
+    /// Opens a partition's index; `false` when the segment has none of that number.
+    private mutating func openPartition(_ newNumber: Int) throws(EngineError) -> Bool {
+        entries.open(nil)
+        guard let directory, newNumber >= 0, newNumber < directory.count else { return false }
+        if partitionNumber != newNumber || index == nil {
+            partitionNumber = newNumber
+            index = nil
+            do throws(EngineError) {
+                index = try segments[number].index(directory[newNumber], fills: fills)
+            } catch {
+                throw fail(error)
+            }
+        }
+        return true
+    }
+
+    /// Opens a data block; `false` when the partition has none of that number.
     private mutating func openBlock(_ newNumber: Int) throws(EngineError) -> Bool {
         entries.open(nil)
-        guard let index, newNumber < index.count else { return false }
+        guard let index, newNumber >= 0, newNumber < index.count else { return false }
         blockNumber = newNumber
         do throws(EngineError) {
             let handle = index.handle(newNumber)
@@ -162,6 +199,11 @@ package struct SegmentCursor: ~Copyable {
             throw fail(error)
         }
         return true
+    }
+
+    private mutating func openLastBlock() throws(EngineError) -> Bool {
+        guard let index else { return false }
+        return try openBlock(index.count - 1)
     }
 
     private mutating func fail(_ error: EngineError) -> EngineError {

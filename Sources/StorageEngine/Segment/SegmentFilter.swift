@@ -1,69 +1,54 @@
-// The filter of a segment: a Bloom filter whose bits for a key lie in one cache line (Putze,
-// Sanders, Singler 2007), so that asking costs one wait for memory.
+// The filter of a segment's partition: a Bloom filter whose bits for a key lie in one cache line
+// (Putze, Sanders, Singler 2007), so that asking costs one wait for memory.
 //
 // line   = (upper half of the hash * lineCount) >> 32
 // bits   = 6 times: the upper 9 bits of a 32-bit word that begins as the lower half of the hash,
 //          mixed, and is multiplied by 0x9e3779b9 from probe to probe
 //
 // At 10 bits a key that takes an absent key for present about once in 110; see
-// `SegmentFilterTests`.
+// `SegmentTests`.
 
-/// Collects the hashes of a segment's keys.
+/// Collects the hashes of a partition's keys.
 ///
 /// Thread safety: none.
 struct FilterBuilder {
-    /// In pieces: one array for all of them would be copied whenever it is full.
-    private var full: [[UInt64]] = []
     private var hashes: [UInt64] = []
     private var last: UInt64?
-
-    private static let pieceCount = 8192
 
     static let bitsPerKey = 10
     static let lineSize = 64
     static let probeCount = 6
 
+    /// How many keys there are.
+    var count: Int { hashes.count }
+
     /// Adds a key; neighbours that are the same count once.
     mutating func add(_ hash: UInt64) {
         guard hash != last else { return }
         last = hash
-        if hashes.isEmpty { hashes.reserveCapacity(Self.pieceCount) }
         hashes.append(hash)
-        guard hashes.count == Self.pieceCount else { return }
-        full.append(hashes)
-        hashes = []
     }
 
     /// Appends the payload, and begins a new filter.
     mutating func finish(_ output: inout ByteBuffer) {
-        let bits = (full.count * Self.pieceCount + hashes.count) * Self.bitsPerKey
+        let bits = hashes.count * Self.bitsPerKey
         let lineCount = max(1, (bits + Self.lineSize * 8 - 1) / (Self.lineSize * 8))
         let start = output.count
         output.append(zeros: lineCount * Self.lineSize)
         let lines = output.base + start
-        for piece in full { Self.set(piece, lines, lineCount) }
-        Self.set(hashes, lines, lineCount)
-        output.append(UInt32(lineCount))
-        output.append(UInt32(Self.probeCount))
-        full = []
-        hashes = []
-        last = nil
-    }
-
-    private static func set(
-        _ hashes: [UInt64],
-        _ lines: UnsafeMutableRawPointer,
-        _ lineCount: Int
-    ) {
         for hash in hashes {
-            let line = lines + FilterProbe.line(hash, of: lineCount) * lineSize
+            let line = lines + FilterProbe.line(hash, of: lineCount) * Self.lineSize
             var probe = FilterProbe(hash)
-            for _ in 0..<probeCount {
+            for _ in 0..<Self.probeCount {
                 let bit = probe.next()
                 let byte = line.load(fromByteOffset: bit >> 3, as: UInt8.self) | 1 << UInt8(bit & 7)
                 line.storeBytes(of: byte, toByteOffset: bit >> 3, as: UInt8.self)
             }
         }
+        output.append(UInt32(lineCount))
+        output.append(UInt32(Self.probeCount))
+        hashes.removeAll(keepingCapacity: true)
+        last = nil
     }
 }
 
@@ -89,7 +74,7 @@ struct FilterProbe {
     }
 }
 
-/// Says of a key that it is not in the segment, or that it may be.
+/// Says of a key that it is not in the partition, or that it may be.
 ///
 /// Thread safety: immutable.
 final class SegmentFilter: Block, @unchecked Sendable {

@@ -86,7 +86,7 @@ struct SegmentFooter: Hashable, Sendable {
             guard let kind = reader.uint32(), let flags = reader.uint32(),
                 let offset = reader.uint64(), let length = reader.uint64(), flags <= 1,
                 length <= end, offset <= end - length,
-                length <= 2 * UInt64(SegmentFormat.rawSizeMax)
+                length <= SegmentFormat.storedSizeMax
             else { throw corrupt("impossible section") }
             let handle = BlockHandle(offset: offset, size: Int(length))
             sections.append(Section(kind: kind, isRequired: flags == 1, handle: handle))

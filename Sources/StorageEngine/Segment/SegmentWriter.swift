@@ -8,7 +8,12 @@ package struct SegmentWriter: ~Copyable {
     private var encoder: BlockEncoder
     private var block = DataBlockBuilder()
     private var filter = FilterBuilder()
-    private var index = SegmentIndexBuilder()
+    private var index = SeparatorBuilder()
+    private var directory = SeparatorBuilder()
+    private let partitionKeyCount: Int
+    /// Where the partition begins, and where its last data block ends.
+    private var partitionStart: UInt64 = 0
+    private var dataEnd: UInt64 = 0
     /// A finished data block that waits for the first key behind it: its last key and its size.
     private var pendingKey = ByteBuffer()
     private var pendingSize: Int?
@@ -25,7 +30,13 @@ package struct SegmentWriter: ~Copyable {
     /// those of the log need not wait for it.
     private static let syncDistance: UInt64 = 8 << 20
 
-    package init(file: StoreFile, number: UInt64, historyID: UniqueID) {
+    package init(
+        file: StoreFile,
+        number: UInt64,
+        historyID: UniqueID,
+        partitionKeyCount: Int = SegmentFormat.partitionKeyCount
+    ) {
+        self.partitionKeyCount = partitionKeyCount
         self.file = file
         self.historyID = historyID
         info = SegmentInfo(number: number)
@@ -47,10 +58,7 @@ package struct SegmentWriter: ~Copyable {
         let isFirst = info.entryCount == 0
         if isFirst { info.smallest = Array(entry.key) }
         info.note(entry, isNewKey: isFirst || !lastKey.isEqual(to: entry.key))
-        if let size = pendingSize {
-            index.add(last: pendingKey.bytes, next: entry.key, blockSize: size)
-            pendingSize = nil
-        }
+        try index(before: entry.key)
         block.add(entry)
         filter.add(Checksum.xxh3(entry.key))
         if block.isFull { try finishBlock() }
@@ -65,6 +73,30 @@ package struct SegmentWriter: ~Copyable {
             blockSize = encoder.append(payload, .data, at: offset, to: &output)
         }
         pendingSize = blockSize
+        dataEnd = size
+        if output.count >= Self.outputSize { try writeOut() }
+    }
+
+    /// Adds the data block that is finished to the index, by the first key behind it, `nil` for
+    /// none, and ends the partition when that is due.
+    private mutating func index(before next: UnsafeRawBufferPointer?) throws(EngineError) {
+        guard let blockSize = pendingSize else { return }
+        pendingSize = nil
+        let separator = SeparatorBuilder.separator(pendingKey.bytes, next)
+        index.add(separator, sizes: blockSize)
+        guard
+            next == nil || filter.count >= partitionKeyCount
+                || index.size >= SegmentFormat.partitionIndexSize
+        else { return }
+        var payload = ByteBuffer(capacity: 16 << 10)
+        filter.finish(&payload)
+        let filterSize = encoder.append(payload.bytes, .filter, at: size, to: &output)
+        payload.removeAll()
+        index.finish(&payload)
+        let indexSize = encoder.append(payload.bytes, .index, at: size, to: &output)
+        let dataSize = Int(dataEnd - partitionStart)
+        directory.add(separator, sizes: dataSize, filterSize, indexSize)
+        partitionStart = size
         if output.count >= Self.outputSize { try writeOut() }
     }
 
@@ -89,23 +121,18 @@ package struct SegmentWriter: ~Copyable {
         if !block.isEmpty { try finishBlock() }
         if info.entryCount > 0 { info.largest = Array(pendingKey.bytes) }
         info.note(ranges)
-        if let size = pendingSize {
-            index.add(last: pendingKey.bytes, next: nil, blockSize: size)
-        }
+        try index(before: nil)
         var payload = ByteBuffer(capacity: 4096)
-        filter.finish(&payload)
-        try add(payload, .filter, isRequired: false)
         if !ranges.isEmpty {
-            payload.removeAll()
             RangesBlock.encode(ranges, into: &payload)
-            try add(payload, .ranges, isRequired: true)
+            try add(payload, .ranges)
         }
         payload.removeAll()
-        index.finish(&payload)
-        try add(payload, .index, isRequired: true)
+        directory.finish(&payload)
+        try add(payload, .directory)
         payload.removeAll()
         SegmentProperties(info).encode(into: &payload)
-        try add(payload, .properties, isRequired: true)
+        try add(payload, .properties)
         try writeOut()
         info.checksum = checksum.finish()
         info.size = written + UInt64(SegmentFooter.size(sectionCount: sections.count))
@@ -123,15 +150,14 @@ package struct SegmentWriter: ~Copyable {
 
     private mutating func add(
         _ payload: borrowing ByteBuffer,
-        _ kind: BlockKind,
-        isRequired: Bool
+        _ kind: BlockKind
     ) throws(EngineError) {
         let offset = size
         let blockSize = encoder.append(payload.bytes, kind, at: offset, to: &output)
         sections.append(
             SegmentFooter.Section(
                 kind: UInt32(kind.rawValue),
-                isRequired: isRequired,
+                isRequired: true,
                 handle: BlockHandle(offset: offset, size: blockSize)
             )
         )

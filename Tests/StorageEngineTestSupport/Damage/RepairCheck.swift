@@ -209,7 +209,7 @@ package struct RepairCheck {
     /// part can be read, one whose records the log has, the log, the manifest, STORE.
     package static let ways: [(damage: Damage, name: String)] = [
         (.flip("0000000003.segment", at: 600), "0000000003.segment"),
-        (.flip("0000000013.segment", at: 600), "0000000013.segment"),
+        (.flip("0000000011.segment", at: 600), "0000000011.segment"),
         (.flip("0000000008.log", at: 6000), "0000000008.log"),
         (.flip("0000000002.manifest", at: 4100), "0000000002.manifest"),
         (.flip("STORE", at: 70), "STORE"),

@@ -69,6 +69,8 @@ package final class SimulatedFileSystem: FileSystem, @unchecked Sendable {
 
     /// How many calls were made.
     package var callCount: Int { look { $0.faults.callCount } }
+    /// How many bytes were read from files.
+    package var bytesRead: Int { look { $0.bytesRead } }
     /// How many calls were hit by a fault.
     package var injectedFaultCount: Int {
         look { $0.faults.injectedBefore + $0.faults.injected.count }

@@ -35,6 +35,7 @@ struct SimulatedState {
     var failedSyncReverts = false
     /// For faults that pass.
     var clock: SimulatedClock?
+    var bytesRead = 0
     /// Over every operation and the outcome of every call.
     var hash = TraceHash()
     /// Open files by the number of their handle. Numbers are not used again.

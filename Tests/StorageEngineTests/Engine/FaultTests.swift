@@ -80,10 +80,12 @@ import Testing
     @Test func whatAFailedSyncLeftIsWrittenAgain() throws {
         let fileSystem = SimulatedFileSystem()
         do {
-            let stepper = EngineStepper(try openSimulated(fileSystem))
+            let engine = try openSimulated(fileSystem)
+            let stepper = EngineStepper(engine)
             #expect(try stepper.put("1", for: "a", ack: .disk).code == nil)
             fileSystem.inject(SimulatedFault(.dataSync, errno: EIO))
             #expect(try stepper.put("2", for: "b", ack: .disk).code == .indeterminate)
+            #expect(code { try engine.close() } == .poisoned)
         }
         #expect(try contents(openSimulated(fileSystem.crashed(.none))) == ["a": "1"])
 

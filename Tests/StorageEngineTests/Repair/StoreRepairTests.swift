@@ -98,7 +98,7 @@ import Testing
     }
 
     @Test func aSegmentThatTheLogStillHasIsReadAgainAndNothingIsLost() throws {
-        let (image, report) = try repair(.delete("0000000013.segment"))
+        let (image, report) = try repair(.delete("0000000011.segment"))
 
         #expect(report.losses.isEmpty)
         #expect(report.actions.map(\.kind).contains(.rereadSegment))

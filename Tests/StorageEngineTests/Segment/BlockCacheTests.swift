@@ -78,7 +78,7 @@ import Testing
                 hits.add(1, ordering: .relaxed)
                 if block.bytes.count != size { wrong.add(1, ordering: .relaxed) }
             } else {
-                cache.insert(Block(owning: BlockMemory.allocate(size)), name)
+                cache.insert(Block(owning: .allocate(byteCount: size, alignment: 16)), name)
             }
             if cache.counts.bytes > budget { wrong.add(1, ordering: .relaxed) }
         }
@@ -105,6 +105,6 @@ import Testing
     }
 
     private func makeBlock(size: Int) -> Block {
-        Block(owning: BlockMemory.allocate(size))
+        Block(owning: .allocate(byteCount: size, alignment: 16))
     }
 }

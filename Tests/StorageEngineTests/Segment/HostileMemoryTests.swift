@@ -20,7 +20,7 @@ import Testing
         }
         payload.append(UInt32(0))
         payload.append(UInt32(1))
-        let memory = BlockMemory.allocate(payload.count)
+        let memory = UnsafeMutableRawBufferPointer.allocate(byteCount: payload.count, alignment: 16)
         memory.copyMemory(from: payload.bytes)
         let block = try #require(DataBlock(owningEntries: memory))
         var cursor = DataBlockCursor()
@@ -40,7 +40,7 @@ import Testing
         payload.append(varint: UInt64(blockSize))
         longKey.withUnsafeBytes { payload.append($0) }
 
-        let index = SegmentIndex(decoding: payload.bytes, dataEnd: UInt64(blockSize))
+        let index = SegmentIndex(decoding: payload.bytes, of: 0..<UInt64(blockSize))
 
         #expect((index == nil) == isRefused)
     }

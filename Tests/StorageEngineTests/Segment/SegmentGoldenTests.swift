@@ -26,7 +26,12 @@ import Testing
         // shared, suffix size, block size, suffix.
         #expect(bytes[145..<160].hex == "07000000" + "04" + "00" + "0000" + "0004316b657973")
         #expect(bytes.hex.hasSuffix("53455345474d540a"))
-        #expect(segment.info.checksum == Checksum.xxh3(of: bytes.dropLast(3 * 24 + 64)))
+        // shared, suffix size, sizes of data, filter and index, suffix.
+        #expect(
+            bytes[168..<185].hex == "09000000" + "06" + "00" + "0000" + "0004" + "315817"
+                + "6b657973"
+        )
+        #expect(segment.info.checksum == Checksum.xxh3(of: bytes.dropLast(2 * 24 + 64)))
     }
 }
 

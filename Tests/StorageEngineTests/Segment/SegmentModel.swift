@@ -39,13 +39,18 @@ struct SegmentModel {
     }
 
     /// Writes sorted entries as one segment and opens it.
-    func write(_ entries: [ModelEntry], number: UInt64 = 1) throws -> Segment {
+    func write(
+        _ entries: [ModelEntry],
+        number: UInt64 = 1,
+        partitionKeyCount: Int = SegmentFormat.partitionKeyCount
+    ) throws -> Segment {
         var info: SegmentInfo?
         let file = try directory.durableCreate(.segment(number)) { file throws(EngineError) in
             var writer = SegmentWriter(
                 file: file,
                 number: number,
-                historyID: Self.historyID
+                historyID: Self.historyID,
+                partitionKeyCount: partitionKeyCount
             )
             for entry in entries {
                 let result = entry.withEntry { entry in

@@ -9,7 +9,7 @@ import Testing
         var generator = SeededGenerator(seed: seed)
         let model = try SegmentModel(cacheBudget: seed % 3 == 0 ? nil : 1 << 14)
         let entries = SegmentModel.entries(count: 600, using: &generator)
-        let segment = try model.write(entries)
+        let segment = try model.write(entries, partitionKeyCount: 1 << (seed % 10))
 
         for _ in 0..<300 {
             let near = entries.randomElement(using: &generator) ?? entries[0]
@@ -92,7 +92,7 @@ import Testing
         for number in 0..<count { builder.add(hash(number)) }
         var payload = ByteBuffer()
         builder.finish(&payload)
-        let memory = BlockMemory.allocate(payload.count)
+        let memory = UnsafeMutableRawBufferPointer.allocate(byteCount: payload.count, alignment: 16)
         memory.copyMemory(from: payload.bytes)
         let filter = try #require(SegmentFilter(owningLines: memory))
 
@@ -102,13 +102,62 @@ import Testing
         #expect(payload.count * 8 < count * 11)
     }
 
+    @Test func aLookupReadsLittleOfALargeSegment() throws {
+        let model = try SegmentModel()
+        let count = 100_000
+        let entries = (0..<count).map { number in
+            ModelEntry(key: Array("key\(1_000_000 + number)".utf8), sequence: 7, value: [1, 2, 3])
+        }
+        let segment = try model.write(entries)
+        _ = try find(entries[0].key, at: 7, in: segment)
+        let before = model.fileSystem.bytesRead
+
+        let found = try find(entries[count / 2].key, at: 7, in: segment)
+
+        #expect(found == entries[count / 2])
+        // A filter, an index and a data block, of those that the lookup needs.
+        let read = model.fileSystem.bytesRead - before
+        #expect(read > 16_000 && read < 32_000, "\(read) of \(segment.info.size)")
+    }
+
+    @Test func aDamagedIndexLeavesTheOtherPartitions() throws {
+        let model = try SegmentModel(cacheBudget: nil)
+        let entries = (0..<100).map { number in
+            ModelEntry(key: [UInt8(number)], sequence: 7, value: [UInt8](repeating: 3, count: 900))
+        }
+        let segment = try model.write(entries, partitionKeyCount: 20)
+        let directory = try #require(try segment.directory(.any))
+        #expect(directory.count == 5)
+        let image = model.fileSystem.crashed(.all)
+        try image.change(FileName.segment(1).description, at: directory[2].index.offset + 17) {
+            ~$0
+        }
+        let damaged = try Segment(
+            segment.info,
+            file: StoreDirectory.open(path: "db", in: image).open(.segment(1), for: .read),
+            historyID: SegmentModel.historyID,
+            cache: nil
+        )
+
+        var lost: [UInt8] = []
+        for entry in entries {
+            do {
+                #expect(try find(entry.key, at: 7, in: damaged) == entry)
+            } catch let error as EngineError {
+                #expect(error.code == .corruption && error.offset == directory[2].index.offset)
+                lost += entry.key
+            }
+        }
+        #expect(lost == Array(40..<60))
+    }
+
     // MARK: - Damage
 
     @Test func everyFlippedByteIsNoticedOrDoesNotMatter() throws {
         var generator = SeededGenerator(seed: 3)
         let model = try SegmentModel(cacheBudget: nil)
         let entries = Array(SegmentModel.entries(count: 60, using: &generator).prefix(40))
-        let segment = try model.write(entries)
+        let segment = try model.write(entries, partitionKeyCount: 9)
         let path = "db/" + FileName.segment(1).description
         var noticed = 0
 
@@ -160,7 +209,10 @@ import Testing
             if Bool.random(using: &generator) {
                 bytes.removeLast(Int.random(in: 0...bytes.count, using: &generator))
             }
-            let memory = BlockMemory.allocate(bytes.count)
+            let memory = UnsafeMutableRawBufferPointer.allocate(
+                byteCount: bytes.count,
+                alignment: 16
+            )
             memory.copyBytes(from: bytes)
             guard let block = DataBlock(owningEntries: memory) else { continue }
             walk(block, entries, using: &generator)
@@ -277,7 +329,11 @@ import Testing
             while end < rest.endIndex, rest[end].key == rest[end - 1].key { end += 1 }
             _ = first
             segments.append(
-                try model.write(Array(rest[..<end]), number: UInt64(segments.count + 1))
+                try model.write(
+                    Array(rest[..<end]),
+                    number: UInt64(segments.count + 1),
+                    partitionKeyCount: Int.random(in: 1...60, using: &generator)
+                )
             )
             rest = rest[end...]
         }
