@@ -263,6 +263,8 @@ private struct LogProgress {
         let range = 0..<UInt64(LogFormat.headerSize)
         let bytes = history.bytes(ofNode: file.node, file.view, in: range)
         header = bytes.withUnsafeBytes { try? LogFileHeader(decoding: $0, file: "log") }
+        // A torn write may leave what the disk held there before: another file's header.
+        if header?.fileNumber != number { header = nil }
         end = LogEnd(
             fileNumber: number,
             length: UInt64(LogFormat.headerSize),
