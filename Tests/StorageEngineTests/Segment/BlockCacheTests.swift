@@ -30,6 +30,29 @@ import Testing
         #expect(cache.counts.hits + cache.counts.misses == 5000)
     }
 
+    @Test func whatSegmentsHoldCountsAsCached() throws {
+        let model = try SegmentModel(cacheBudget: 20_000)
+        let cache = try #require(model.cache)
+        let entries = (0..<200).map { number in
+            ModelEntry(key: [UInt8(number)], sequence: 7, value: [UInt8](repeating: 3, count: 100))
+        }
+        do {
+            let segment = try model.write(entries, partitionKeyCount: 10)
+            let directory = try #require(try segment.directory(.any))
+            #expect(cache.counts.bytes == directory.charge)
+
+            var cursor = SegmentCursor([segment])
+            try cursor.seekToFirst()
+            while cursor.isOnEntry { try cursor.next() }
+
+            #expect(cache.counts.bytes > directory.charge && cache.counts.bytes <= 20_000)
+        }
+        let rest = cache.counts.bytes
+        #expect(rest < 20_000 && cache.counts.blocks > 0)
+        cache.insert(makeBlock(size: 19_000), BlockName(segment: 2, offset: 0))
+        #expect(cache.block(BlockName(segment: 2, offset: 0)) != nil)
+    }
+
     @Test func aLongScanLeavesWhatIsUsed() {
         let cache = BlockCache(budget: 100 * (1000 + Block.overhead))
         let used = (0..<50).map { BlockName(segment: 1, offset: $0) }
