@@ -11,6 +11,8 @@
 # With --kill, SIGKILL alone, on any file system, without root: every batch acknowledged at .wal is
 # there as well.
 #
+# With CRASH_JSON=FILE the counts are added to that file, as those of `enginesim --json FILE`.
+#
 # The store stays from cut to cut, so that recoveries are cut too; every twentieth is a new one.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -148,3 +150,10 @@ awk -v name="$name" -v cuts="$cuts" -v begin="$begin" -v end="$EPOCHREALTIME" -v
     printf "%s test passed: %d %ss (%d before the store was open, %d amid a flush or compaction, which left files), " \
         "%d batches acknowledged, %d of them lost as they may be, %d torn tails, %.0f s\n",
         name, cuts, name, openings, orphans, acked, lost, torn, end - begin }'
+
+# The counts of `make crash`.
+if [[ ${CRASH_JSON:-} ]]; then
+    "$enginesim" crash-report "$CRASH_JSON" "$cuts ${name}s, seed $seed" "${name}s=$cuts" \
+        "${name}s before the store was open=$openings" "${name}s amid a flush or compaction=$orphans" \
+        "torn tails after ${name}s=$torn" "batches acknowledged before ${name}s=$acked"
+fi

@@ -1,10 +1,12 @@
 import Glibc
 import StorageEngine
+import StorageEngineTestSupport
 
 /// The commands with which a script crashes a real store, see `Scripts/power-cut.sh`:
 ///
 ///     enginesim crash-writer DIR
 ///     enginesim crash-check DIR ACKS FLOOR wal|disk
+///     enginesim crash-report FILE RUN NAME=COUNT…      adds to what --json FILE holds
 enum CrashCommand {
     /// Runs a command; `false` when the words are none.
     static func run(_ words: [String]) -> Bool {
@@ -22,6 +24,16 @@ enum CrashCommand {
                     floorPath: words[4],
                     point: point
                 ).run()
+            case ("crash-report", 5...):
+                var tally = Tally()
+                for word in words[4...] {
+                    let parts = word.split(separator: "=")
+                    guard parts.count == 2, let count = Int(parts[1]) else { return false }
+                    tally.add("real crashes", String(parts[0]), count)
+                }
+                var report = Report(path: words[2])
+                report.add(tally, words[3])
+                try report.save()
             default: return false
             }
         } catch {

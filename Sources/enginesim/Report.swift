@@ -56,7 +56,8 @@ struct Report {
 
     private static let seedsForSometimes = 100
 
-    private func save() throws {
+    /// Adds the counts to the file, if there is to be one.
+    func save() throws {
         guard let path else { return }
         let url = URL(filePath: path)
         var contents = Contents()
