@@ -148,12 +148,7 @@ extension Maintenance {
 
     /// Asks for a compaction. Needs the lock.
     func request(_ range: KeyRange) -> CompactionRequest {
-        let deepest = state.version.levels.lastIndex { !$0.isEmpty } ?? 0
-        let request = CompactionRequest(
-            range: range,
-            lastLevel: max(1, deepest),
-            firstNumber: nextNumber.load(ordering: .relaxed)
-        )
+        let request = CompactionRequest(range: range, lastLevel: max(1, state.deepestLevel))
         state.requests.append(request)
         condition.broadcast()
         return request

@@ -69,6 +69,8 @@ extension Maintenance {
         let infos = state.infos
         if let request = state.requests.first {
             advance(request, infos)
+            // It begins when what runs has ended, so nothing else begins before.
+            if !request.isDone, request.firstNumber == nil { return nil }
             if !request.isDone, let choice = choice(for: request, infos, beside: state.running) {
                 return choice
             }
@@ -85,10 +87,11 @@ extension Maintenance {
         _ infos: [[SegmentInfo]],
         beside running: [CompactionChoice]
     ) -> CompactionChoice? {
+        guard let firstNumber = request.firstNumber else { return nil }
         guard request.level < request.lastLevel else {
             return picker.choice(
                 cleaning: request.range,
-                below: request.firstNumber,
+                below: firstNumber,
                 infos,
                 beside: running
             )
@@ -105,6 +108,11 @@ extension Maintenance {
     private func advance(_ request: CompactionRequest, _ infos: [[SegmentInfo]]) {
         // What runs may move segments of the range from one level to the next.
         guard state.running.isEmpty, state.installs.isEmpty, !state.isInstalling else { return }
+        if request.firstNumber == nil {
+            // What ran when the request was made may have gone deeper than all else.
+            request.lastLevel = max(request.lastLevel, state.deepestLevel)
+            request.firstNumber = nextNumber.load(ordering: .relaxed)
+        }
         while request.level < request.lastLevel {
             let level = request.level < infos.count ? infos[request.level] : []
             if level.contains(where: { $0.touches(request.range) }) { return }

@@ -79,6 +79,9 @@ final class MaintenanceState {
         self.flushedSequence = flushedSequence
     }
 
+    /// The deepest level that has segments, 0 when none has.
+    var deepestLevel: Int { version.levels.lastIndex { !$0.isEmpty } ?? 0 }
+
     var infos: [[SegmentInfo]] { version.levels.map { $0.map(\.info) } }
 }
 
@@ -107,15 +110,15 @@ final class CompactionRequest {
     let range: KeyRange
     /// The level whose segments go next, and the one where they stop.
     var level = 0
-    let lastLevel: Int
-    /// Segments from this number on are written by the request itself, or later.
-    let firstNumber: UInt64
+    var lastLevel: Int
+    /// Segments from this number on are written by the request itself, or later; `nil` while what
+    /// ran when it was made still runs.
+    var firstNumber: UInt64?
     var isDone = false
     var failure: EngineError?
 
-    init(range: KeyRange, lastLevel: Int, firstNumber: UInt64) {
+    init(range: KeyRange, lastLevel: Int) {
         self.range = range
         self.lastLevel = lastLevel
-        self.firstNumber = firstNumber
     }
 }

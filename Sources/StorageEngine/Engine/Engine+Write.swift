@@ -180,8 +180,8 @@ extension Engine {
     }
 
     func writable() throws(EngineError) -> CommitPipeline {
+        try checkOpen()
         guard let pipeline else {
-            try checkOpen()
             throw EngineError(.readOnly, "the engine was opened read-only")
         }
         return pipeline

@@ -162,9 +162,9 @@ public final class Engine: Sendable {
         try await readThreads.run { () throws(EngineError) in try lifetime.close() }
     }
 
-    /// Throws when the engine is closed.
+    /// Throws when the engine is closed, or was opened by the process that forked this one.
     func checkOpen() throws(EngineError) {
-        if lifetime.isClosed { throw .closed }
+        if let refusal = lifetime.refusal { throw refusal }
     }
 
     // MARK: - Inspection

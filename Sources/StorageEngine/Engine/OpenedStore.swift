@@ -117,6 +117,7 @@ final class EngineLifetime: Sendable {
     private let pipeline: CommitPipeline?
     private let threads: [WorkerThread]
     private let closing = Atomic(false)
+    private let birth = ProcessBirth()
 
     init(
         store: OpenedStore,
@@ -145,12 +146,23 @@ final class EngineLifetime: Sendable {
             ] + compactors
     }
 
-    var isClosed: Bool { closing.load(ordering: .relaxed) }
+    /// Why nothing can be asked of the engine any more, `nil` when it can.
+    var refusal: EngineError? {
+        if closing.load(ordering: .relaxed) { return .closed }
+        return birth.isThisProcess ? nil : Self.forked
+    }
+
+    /// Threads and locks are the parent's; so are the files, which a child must not write to.
+    private static let forked = EngineError(
+        .poisoned,
+        "the engine was opened by the process that this one was forked from"
+    )
 
     /// Whether this call is the one that closes.
     private func beginClosing() -> Bool { !closing.exchange(true, ordering: .relaxed) }
 
     func close() throws(EngineError) {
+        guard birth.isThisProcess else { throw Self.forked }
         guard beginClosing() else { return }
         defer { releaseLock() }
         guard let pipeline else { return }
@@ -178,7 +190,7 @@ final class EngineLifetime: Sendable {
 
     /// Closes the files as they are.
     func abandon() {
-        guard beginClosing() else { return }
+        guard birth.isThisProcess, beginClosing() else { return }
         pipeline?.abandon()
         pipeline?.slots.abandon()
         pipeline?.maintenance.abandon()
