@@ -58,7 +58,7 @@ struct Arguments {
                 exit(1)
             }
         }
-        guard (scale == nil) == (directory == nil) else {
+        guard scale == nil || directory != nil else {
             print(Self.usage)
             exit(1)
         }
