@@ -33,6 +33,8 @@ struct SimulatedState {
     var space: SimulatedSpace
     var isReadOnly = false
     var failedSyncReverts = false
+    /// Bytes that were read.
+    var readSize: UInt64 = 0
     /// For faults that pass.
     var clock: SimulatedClock?
     /// Over every operation and the outcome of every call.
