@@ -241,6 +241,61 @@ import Testing
         try engine.close()
     }
 
+    @Test func aBootstrapBeginsAgainOrGoesOnAfterACrashAtAnyStep() throws {
+        let fileSystem = SimulatedFileSystem(profile: .strict)
+        let clock = SimulatedClock()
+        let engine = try openSimulated(fileSystem, clock: clock)
+        let stepper = EngineStepper(engine)
+        for number in 1...5 { _ = try stepper.put("\(number)", for: "k\(number)", ack: .wal) }
+        let begin = fileSystem.traceEnd
+        let start = try engine.bootstrap(slot: "a").position
+        for number in 6...9 { _ = try stepper.put("\(number)", for: "k\(number)", ack: .disk) }
+        try engine.acknowledge(start, slot: "a")
+        clock.advance(by: 1_000_000_000)
+        for _ in 0..<20 { stepper.work() }
+
+        var history = fileSystem.history()
+        var generator = SeededGenerator(seed: 3)
+        var seen: Set<Bool> = []
+        for position in begin...history.end {
+            history.advance(to: position)
+            for policy in CrashPolicy.each(using: &generator) {
+                let image = history.crashed(policy, using: &generator)
+                let isDone = try expectToGoOn(image, from: start, "\(position), \(policy)")
+                seen.insert(isDone)
+            }
+        }
+        #expect(seen == [true, false])
+    }
+
+    /// A consumer that was interrupted goes on with its slot, or makes its bootstrap again; returns
+    /// whether it had acknowledged that.
+    private func expectToGoOn(
+        _ image: SimulatedFileSystem,
+        from start: Position,
+        _ what: String
+    ) throws -> Bool {
+        let engine = try openSimulated(image)
+        let last = engine.lastSequence
+        let isDone = engine.slots.first.map { !$0.isBootstrapping } ?? false
+        if isDone {
+            #expect(engine.slots.map(\.position) == [start], "\(what)")
+            #expect(code { _ = try engine.bootstrap(slot: "a") } == .invalidArgument, "\(what)")
+        } else {
+            let again = try engine.bootstrap(slot: "a")
+            #expect(again.position.sequence == last, "\(what)")
+            #expect(again.snapshot.sequence == last, "\(what)")
+            try engine.acknowledge(again.position, slot: "a")
+        }
+        let behind = isDone ? start.sequence : last
+        _ = try EngineStepper(engine).put("new", for: "k", ack: .disk)
+        #expect(
+            try sequences(engine.changeCursor(slot: "a")) == Array(behind + 1...last + 1),
+            "\(what)"
+        )
+        return isDone
+    }
+
     @Test func aSlotThatCannotBeWrittenIsNotThere() throws {
         let fileSystem = SimulatedFileSystem(profile: .strict)
         let engine = try openSimulated(fileSystem)
