@@ -8,10 +8,10 @@
 /// Thread safety: none; a cursor has one owner, who may send it on.
 public struct ChangeCursor: ~Copyable {
     private let cursor: FeedCursor
-    private let filter: KeyRange
-    private var batch: RecordBatch?
+    let filter: KeyRange
+    var batch: RecordBatch?
     /// The place behind the current record in the batch.
-    private var index = 0
+    var index = 0
 
     init(_ cursor: FeedCursor, filter: KeyRange) {
         self.cursor = cursor
@@ -20,7 +20,7 @@ public struct ChangeCursor: ~Copyable {
     }
 
     /// Up to where the consumer has seen everything, records that its filter left out included.
-    public private(set) var position: Position
+    public internal(set) var position: Position
 
     /// Moves to the next record that touches a key of the filter.
     ///

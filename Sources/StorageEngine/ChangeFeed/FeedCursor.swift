@@ -95,7 +95,9 @@ final class FeedCursor {
         let oldest = source.catalog.oldest
         let found: UInt64?
         if oldest.lastSequence == position.sequence {
-            found = oldest.logHash
+            // The hash of a file without a record may be that of an epoch's beginning.
+            let next = source.epochs.first { $0.lastSequenceBefore == position.sequence }
+            found = next?.logHashBefore ?? oldest.logHash
         } else if let chunk = source.tail?.chunk(after: position.sequence - 1) {
             let place = chunk.place(after: position.sequence)
             found = place.sequence == position.sequence ? place.hash : nil
@@ -105,7 +107,8 @@ final class FeedCursor {
                 .flatMap { $0.head.sequence == position.sequence ? $0.hash : nil }
         }
         guard found == hash else {
-            throw Self.diverged(position, "the record there has another log hash")
+            let what = found.map { "the record there has log hash \(hexadecimal($0))" }
+            throw Self.diverged(position, what ?? "there is no such record")
         }
     }
 

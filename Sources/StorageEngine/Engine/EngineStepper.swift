@@ -9,16 +9,30 @@ package final class EngineStepper {
         fileprivate let ticket: Ticket
         fileprivate var waiter: Waiter?
         fileprivate var isSettled = false
+        /// What a record of a leader borrows its operations from.
+        private let batch: RecordBatch?
 
-        fileprivate init(_ ticket: Ticket, _ ack: AckPoint) {
+        init(_ ticket: Ticket, _ ack: AckPoint, of batch: RecordBatch? = nil) {
             self.ticket = ticket
             self.ack = ack
+            self.batch = batch
         }
 
-        /// The write's sequence, once it has one; also while its frame is being written.
-        package var sequence: UInt64? {
-            if case .done(let result) = ticket.outcome { result.sequence } else { nil }
+        /// The write's place, once it has one; also while its frame is being written.
+        package var position: Position? {
+            guard case .done(let result) = ticket.outcome else { return nil }
+            return Position(
+                epoch: result.epoch,
+                sequence: result.sequence,
+                logHash: result.logHash
+            )
         }
+
+        /// The write's sequence, once it has one.
+        package var sequence: UInt64? { position?.sequence }
+
+        /// The hash of its operations, as the log hash has it.
+        package var digest: UInt64 { ticket.digest }
     }
 
     /// What became of a write.
@@ -56,6 +70,11 @@ package final class EngineStepper {
             }
         }
 
+        /// Whether it has brought the slots to disk.
+        package var hasWrittenSlots: Bool {
+            if case .slots(.persist, .success?) = task { true } else { false }
+        }
+
         /// What it is, for traces.
         package var name: String {
             switch task {
@@ -85,7 +104,7 @@ package final class EngineStepper {
         }
     }
 
-    private let pipeline: CommitPipeline
+    let pipeline: CommitPipeline
     /// The sequences that the last unit gave and withdrew, by their tickets.
     private var withdrawn: [ObjectIdentifier: UInt64] = [:]
 

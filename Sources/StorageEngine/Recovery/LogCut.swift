@@ -3,8 +3,8 @@
 //
 // 1. The file that holds the last record to stay is written anew, as far as it stays, under its
 //    temporary name: the frames before the cut byte for byte, what stays of the frame that the cut
-//    goes through in a frame of its own, a seal. It is synced, and so is its name. When a file ends
-//    at the cut this is not needed.
+//    goes through in a frame of its own, a seal. It is synced, and so is its name. A file that ends
+//    at the cut gets a marker before its seal, and so another end than its successor knows.
 // 2. The store's floor is moved to the cut. From here on it is done; what follows is repeated at
 //    the next open until it is finished.
 // 3. The old file is copied to `quarantine/`, and the new one renamed to its name. The floor tells
@@ -35,10 +35,7 @@ struct LogCut {
         logHash: UInt64?
     ) throws(EngineError) -> LogEnd {
         guard let end = file.end else { preconditionFailure("a recovered log has finished files") }
-        var (newEnd, stamp) = (end, file.lastStamp)
-        if end.lastSequence > sequence {
-            (newEnd, stamp) = try write(file, length: end.length, through: sequence)
-        }
+        let (newEnd, stamp) = try write(file, endingAt: end, through: sequence)
         guard newEnd.lastSequence == sequence, newEnd.logHash == logHash ?? newEnd.logHash else {
             try directory.durableRemove([.temporaryLog(file.number)])
             throw EngineError(
@@ -60,11 +57,11 @@ struct LogCut {
 
     private func write(
         _ found: LogCatalog.File,
-        length: UInt64,
+        endingAt oldEnd: LogEnd,
         through sequence: UInt64
     ) throws(EngineError) -> (LogEnd, stamp: UInt64) {
         let source = try directory.open(.log(found.number), for: .read)
-        let rest = try CutFrame(of: source, found.header, length: length, through: sequence)
+        let rest = try CutFrame(of: source, found.header, length: oldEnd.length, through: sequence)
         var encoder = FrameEncoder()
         var place = FrameEncoder.Place(
             stream: found.header.frames,
@@ -74,6 +71,9 @@ struct LogCut {
         encoder.encode(rest.records, at: &place)
         var restarts = rest.restarts
         for point in encoder.restarts { restarts.append(point) }
+        if oldEnd.lastSequence == sequence {
+            encoder.encodeMarker(lastSequence: rest.lastSequence, at: &place)
+        }
         encoder.encodeSeal(
             restarts,
             lastSequence: rest.lastSequence,
@@ -92,6 +92,7 @@ struct LogCut {
             lastSequence: rest.lastSequence,
             logHash: rest.logHash
         )
+        precondition(end.length != oldEnd.length || end.lastSequence != oldEnd.lastSequence)
         return (end, rest.lastStamp)
     }
 

@@ -37,7 +37,7 @@ extension SimulatedFileSystem {
             let count = min(bytes.count, fault?.bytesDone ?? .max)
             let part = UnsafeMutableRawBufferPointer(rebasing: bytes[..<count])
             let done = contents.read(into: part, at: offset)
-            state.bytesRead += done
+            state.readSize += UInt64(done)
             state.hash.add(done)
             try state.finish(.read, fault)
             return done

@@ -27,6 +27,9 @@ package final class SimulatedFileSystem: FileSystem, @unchecked Sendable {
         mutex.with { body(&state) }
     }
 
+    /// Which promises the disk keeps beyond POSIX.
+    package var profile: SimulatedProfile { look { $0.disk.profile } }
+
     // MARK: - Faults
 
     /// The sum of the sizes that files can reach; a write over it is cut short, the next one fails.
@@ -69,8 +72,6 @@ package final class SimulatedFileSystem: FileSystem, @unchecked Sendable {
 
     /// How many calls were made.
     package var callCount: Int { look { $0.faults.callCount } }
-    /// How many bytes were read from files.
-    package var bytesRead: Int { look { $0.bytesRead } }
     /// How many calls were hit by a fault.
     package var injectedFaultCount: Int {
         look { $0.faults.injectedBefore + $0.faults.injected.count }
@@ -90,6 +91,8 @@ package final class SimulatedFileSystem: FileSystem, @unchecked Sendable {
     package func takeInjectedFaults() -> [InjectedFault] { look { $0.faults.takeInjected() } }
     /// A hash of every operation, and of every call and what came of it.
     package var traceHash: UInt64 { look { $0.hash.value } }
+    /// How many bytes were read.
+    package var readSize: UInt64 { look { $0.readSize } }
     /// How many handles are open.
     package var openHandleCount: Int { look { $0.handles.count } }
 
@@ -139,6 +142,13 @@ package final class SimulatedFileSystem: FileSystem, @unchecked Sendable {
     package func crashed(_ policy: CrashPolicy) -> SimulatedFileSystem {
         var none = NoChance()
         return crashed(policy, using: &none)
+    }
+
+    /// A new file system as the death of all processes leaves it: what was not on disk is not yet.
+    /// Locks, handles and faults are gone.
+    package func killed() -> SimulatedFileSystem {
+        let (disk, space) = look { ($0.disk, $0.space) }
+        return SimulatedFileSystem(disk, space)
     }
 
     /// The bytes of a file, or of a range of it as far as the file goes; `nil` when there is no

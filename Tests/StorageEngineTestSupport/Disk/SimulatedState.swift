@@ -33,9 +33,10 @@ struct SimulatedState {
     var space: SimulatedSpace
     var isReadOnly = false
     var failedSyncReverts = false
+    /// Bytes that were read.
+    var readSize: UInt64 = 0
     /// For faults that pass.
     var clock: SimulatedClock?
-    var bytesRead = 0
     /// Over every operation and the outcome of every call.
     var hash = TraceHash()
     /// Open files by the number of their handle. Numbers are not used again.

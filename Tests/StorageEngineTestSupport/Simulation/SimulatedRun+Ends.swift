@@ -5,22 +5,31 @@ import StorageEngine
 extension SimulatedRun {
     /// Ends the run of this process, by kill or power cut, and goes on from what survives.
     func crash() throws {
+        try checkConsumers()
         try checkTrace()
         let isKill = Bool.random(using: &generator)
+        // The kernel goes on: what it has not written yet a power cut may still take.
+        let isPending = isKill && Bool.random(using: &generator)
         let policy: CrashPolicy = isKill ? .all : .random(using: &generator)
-        let image = fileSystem.crashed(policy, using: &generator)
+        let image =
+            isPending ? fileSystem.killed() : fileSystem.crashed(policy, using: &generator)
         image.space = SimulatedSpace()
         let last = acks.last { $0.point == (isKill ? .memory : .wal) }?.sequence ?? 0
-        let floor = floor(policy == .all && !lostCache ? .wal : .disk, at: fileSystem.traceEnd)
+        let left = Survivors(
+            end: fileSystem.traceEnd,
+            floor: floor(policy == .all && !lostCache ? .wal : .disk, at: fileSystem.traceEnd),
+            durable: isPending ? floor(.disk, at: fileSystem.traceEnd) : nil
+        )
         tally.add("totals", "crashes")
-        tally.add("images", policy.name)
+        tally.add("images", isPending ? "all, not written yet" : policy.name)
         fold(fileSystem)
         abandon()
         calls += fileSystem.recordedCalls
         endFaults()
         fileSystem = image
         prepare(image)
-        try reopen("after a crash, \(policy)", floor: floor, isDurable: true)
+        tally.sometimes(.killedWithPendingWrites, image.pendingCount > 0)
+        try reopen("after a crash, \(policy)\(isPending ? ", pending" : "")", left)
         tally.sometimes(isKill ? .memoryWriteLost : .walWriteLost, engine.lastSequence < last)
     }
 
@@ -28,6 +37,7 @@ extension SimulatedRun {
         if Bool.random(using: &generator), hasFaults { try recoverFromFaults() }
         fileSystem.capacity = .max
         try drain()
+        try checkConsumers()
         snapshots.removeAll()
         let last = engine.lastSequence
         var failure: EngineError?
@@ -39,13 +49,18 @@ extension SimulatedRun {
             surface("close", failure)
         } else {
             acks.append(Ack(position: fileSystem.traceEnd, sequence: last, point: .disk))
+            noteClosed()
         }
         try checkTrace()
-        let floor = floor(lostCache ? .disk : .wal, at: fileSystem.traceEnd)
+        let left = Survivors(
+            end: fileSystem.traceEnd,
+            floor: floor(lostCache ? .disk : .wal, at: fileSystem.traceEnd),
+            durable: floor(.disk, at: fileSystem.traceEnd)
+        )
         abandon()
         fileSystem.forgetTrace()
         let wasFaulty = hasFaults
-        try reopen("after a close", floor: floor, isDurable: failure == nil)
+        try reopen("after a close", left)
         tally.add("totals", "reopenings without a crash")
         guard failure == nil else {
             tally.sometimes(.reopenedAfterFault)
@@ -79,13 +94,30 @@ extension SimulatedRun {
         units = []
         pending = []
         spans = []
+        for consumer in consumers { consumer.leave() }
+        follower?.reader = nil
     }
 
-    /// Opens what is there now: everything up to `floor`, durable when `isDurable`.
-    private func reopen(_ what: String, floor: UInt64, isDurable: Bool) throws {
+    /// What the end of a process left.
+    private struct Survivors {
+        /// Where its trace ended.
+        let end: Int
+        /// What must be found.
+        let floor: UInt64
+        /// What of that is on disk; `nil` for all, where nothing else survived.
+        let durable: UInt64?
+    }
+
+    /// Opens what is there now.
+    private func reopen(_ what: String, _ left: Survivors) throws {
         wasFull = false
+        let floor = left.floor
         let start = fileSystem.traceEnd
-        acks = isDurable ? [Ack(position: start, sequence: floor, point: .disk)] : []
+        acks = [
+            Ack(position: start, sequence: left.durable ?? floor, point: .disk),
+            Ack(position: start, sequence: floor, point: .wal),
+        ]
+        seen = []
         if !workload.isSwept { try openWithFault() }
         endFaults()
         tally.add("totals", "recoveries")
@@ -96,12 +128,21 @@ extension SimulatedRun {
         try checkBounds(engine, what, floor: floor)
         tally.sometimes(.withdrawnWriteSurvived, model.isWithdrawn(engine.lastSequence))
         model.cut(to: engine.lastSequence)
+        feed.cut(to: engine.lastSequence)
         stepper = EngineStepper(engine)
         // What was recovered counts as durable from here on.
         acks.append(
             Ack(position: fileSystem.traceEnd, sequence: engine.lastSequence, point: .disk)
         )
         try check(engine.makeSnapshot(), what)
+        let isImage = left.durable == nil
+        try meetConsumersAgain(what, end: left.end, start: start, isImage: isImage)
+        guard let follower else { return }
+        try copyFollower(follower)
+        // Soon, before there is anything new; or later.
+        if !follower.needsCopy, follower.batch == nil, Bool.random(using: &audience) {
+            try receive(follower)
+        }
     }
 
     /// In seeds with faults, an opening that may fail; it leaves nothing worse than it was.
@@ -122,7 +163,8 @@ extension SimulatedRun {
     }
 
     func floor(_ point: AckPoint, at position: Int) -> UInt64 {
-        acks.filter { $0.point >= point && $0.position <= position }.map(\.sequence).max() ?? 0
+        (acks + seen).filter { $0.point >= point && $0.position <= position }.map(\.sequence).max()
+            ?? 0
     }
 
     func fold(_ fileSystem: SimulatedFileSystem) {
@@ -140,7 +182,7 @@ extension SimulatedRun {
         for _ in 0..<100 {
             clock.advance(by: 1_000_000_000)
             for actor in EngineStepper.Actor.allCases {
-                if let unit = stepper.take(actor) { units.append(unit) }
+                if let unit = try take(actor) { units.append(unit) }
             }
             try drain()
         }

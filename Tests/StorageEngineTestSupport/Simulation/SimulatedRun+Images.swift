@@ -4,8 +4,15 @@ import StorageEngine
 // durable.
 
 extension SimulatedRun {
+    /// A crash at a position of the trace.
+    struct Crash {
+        let position: Int
+        let text: String
+    }
+
     /// Opens what survived a crash, in every way that it must stand.
-    func check(_ image: SimulatedFileSystem, _ what: String, floor: UInt64) throws {
+    func check(_ image: SimulatedFileSystem, _ crash: Crash, floor: UInt64) throws {
+        let what = crash.text
         let clock = SimulatedClock(wall: self.clock.wallMilliseconds)
         image.space = SimulatedSpace()
         if Int.random(in: 0..<8, using: &chance) == 0 { try checkReadOnly(image, what) }
@@ -16,6 +23,7 @@ extension SimulatedRun {
         tally.sometimes(.tailRewritten, first.report.rewrittenRecords > 0)
         noteLeftovers(before: names, after: image)
         try crashInRecovery(of: image, clock, what, first.sequence, depth: 2)
+        try checkConsumers(of: image, clock, crash)
         // Opened again: the same, and nothing is left to repair.
         let again = try recover(image, clock, what + ", opened again", floor: first.sequence, .scan)
         guard again.sequence == first.sequence, again.report.tornBytes == 0,

@@ -8,7 +8,7 @@ extension SimulatedRun {
     /// positions crash images are opened.
     func checkTrace() throws {
         var history = fileSystem.history()
-        var floors = FloorWatch(acks)
+        var floors = FloorWatch((acks + seen).sorted { $0.position < $1.position })
         var samples = samplePositions(history)[...]
         try floors.check(history, after: nil) { throw fail(.ackedWriteLost, $0) }
         while true {
@@ -52,7 +52,11 @@ extension SimulatedRun {
         let floor = policy == .all ? floors.cachedFloor : floors.floor(.disk)
         tally.add("images", policy.name)
         noteCrash(at: history.position)
-        try check(image, "crash at \(history.position), \(policy)", floor: floor)
+        let crash = Crash(
+            position: history.position,
+            text: "crash at \(history.position), \(policy)"
+        )
+        try check(image, crash, floor: floor)
     }
 
     private func noteCrash(at position: Int) {

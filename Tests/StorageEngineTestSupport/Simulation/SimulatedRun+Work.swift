@@ -28,11 +28,18 @@ extension SimulatedRun {
         return stepper.submit(batch, ack: ack)
     }
 
-    func take() {
+    func take() throws {
         guard let actor = EngineStepper.Actor.allCases.randomElement(using: &generator),
-            let unit = stepper.take(actor)
+            let unit = try take(actor)
         else { return }
         units.append(unit)
+    }
+
+    /// Takes a unit of work for an actor.
+    func take(_ actor: EngineStepper.Actor) throws -> EngineStepper.Unit? {
+        let unit = stepper.take(actor)
+        try noteTaken(unit, by: actor)
+        return unit
     }
 
     func performOne() throws {
@@ -54,6 +61,7 @@ extension SimulatedRun {
         let faults = fileSystem.injectedFaultCount
         stepper.perform(unit)
         noteFault(in: unit.name, since: faults)
+        notePerformed(unit)
         noteSequenced()
         let end = fileSystem.traceEnd
         if end > start { spans.append((start..<end, unit.name)) }
@@ -97,18 +105,20 @@ extension SimulatedRun {
     private func noteSequenced() {
         let failed = pending.compactMap { entry in
             stepper.withdrawnSequence(of: entry.write).map {
-                (sequence: $0, changes: entry.changes)
+                FeedModel.Entry(entry, at: Position(sequence: $0), isKnown: false)
             }
-        }
-        model.addWithdrawn(failed.sorted { $0.sequence < $1.sequence })
-        var count = 0
+        }.sorted { $0.sequence < $1.sequence }
+        model.addWithdrawn(failed.map { ($0.sequence, $0.changes) })
+        feed.addWithdrawn(failed)
+        var written: [FeedModel.Entry] = []
         for index in pending.indices where !pending[index].isModeled {
-            guard let sequence = pending[index].write.sequence else { continue }
-            model.add(pending[index].changes, at: sequence)
+            guard let position = pending[index].write.position else { continue }
+            model.add(pending[index].changes, at: position.sequence)
             pending[index].isModeled = true
-            count += 1
+            written.append(FeedModel.Entry(pending[index], at: position, isKnown: true))
         }
-        tally.sometimes(.groupOfWrites, count > 1)
+        feed.add(written.sorted { $0.sequence < $1.sequence })
+        tally.sometimes(.groupOfWrites, written.count > 1)
     }
 
     private func settle() throws {
@@ -162,12 +172,24 @@ extension SimulatedRun {
                 try finish(unit)
             }
             for actor in EngineStepper.Actor.allCases {
-                if let unit = stepper.take(actor) { units.append(unit) }
+                if let unit = try take(actor) { units.append(unit) }
             }
             guard units.isEmpty else { continue }
             // Writers may be slowed down until some time; a poisoned store settles all at once.
             clock.advance(by: 1_000_000)
             try settle()
         }
+    }
+}
+
+extension FeedModel.Entry {
+    /// A write that was sequenced; its place is known unless its append failed.
+    init(_ pending: SimulatedRun.PendingWrite, at position: Position, isKnown: Bool) {
+        self.init(
+            sequence: position.sequence,
+            digest: pending.write.digest,
+            changes: pending.changes,
+            position: isKnown ? position : nil
+        )
     }
 }

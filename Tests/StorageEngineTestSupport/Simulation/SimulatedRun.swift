@@ -9,7 +9,9 @@ import StorageEngine
 // 2. A phase lasts from one opening of the store to its end, by a close or a crash. At its end the
 //    phase's trace is walked once: the floor is checked at every position (`StoreWatch`), and at
 //    sampled positions crash images are opened (`SimulatedRun+Images.swift`).
-// 3. Some seeds plan faults. Where one was injected calls may fail, with an error of the right
+// 3. Consumers of its changes and a store that follows it are stepped with it, from numbers of
+//    their own (`audience`): see `SimulatedRun+Consumers.swift`.
+// 4. Some seeds plan faults. Where one was injected calls may fail, with an error of the right
 //    kind; what was acknowledged is never lost, and what is read is never wrong.
 
 /// Thread safety: none; seeds share nothing, so each may run on a thread of its own.
@@ -36,12 +38,18 @@ package final class SimulatedRun {
     var generator: SeededGenerator
     /// What is looked at.
     var chance: SeededGenerator
+    /// What consumers and the follower do.
+    var audience: SeededGenerator
     let clock = SimulatedClock()
 
     var fileSystem: SimulatedFileSystem
     var engine: Engine
     var stepper: EngineStepper
     var model = ModelStore(hasStamps: true)
+    var feed = FeedModel()
+    var consumers: [SimulatedConsumer] = []
+    /// `nil` in most runs.
+    var follower: SimulatedFollower?
     package var tally = Tally()
     /// Over all traces, and what came of every write and opening.
     var hash = TraceHash()
@@ -52,6 +60,10 @@ package final class SimulatedRun {
     var snapshots: [(snapshot: Snapshot, isOld: Bool)] = []
     /// What was acknowledged, and at which position of the trace.
     var acks: [Ack] = []
+    /// What consumers have seen at `.wal` and `.disk`, in the same way.
+    var seen: [Ack] = []
+    /// How far each slot was when SLOTS was begun to be written.
+    var slotMarks: [Int] = []
     /// The parts of the trace that units of work are behind.
     var spans: [(range: Range<Int>, unit: String)] = []
     var submitted = 0
@@ -89,6 +101,7 @@ package final class SimulatedRun {
         self.plan = plan
         generator = SeededGenerator(seed: seed)
         chance = SeededGenerator(seed: ~seed)
+        audience = SeededGenerator(seed: seed ^ 0x5eed_0000_feed)
         var workload = Workload(using: &generator)
         workload.isSwept = plan.fault != nil || plan.recordsCalls
         if workload.isSwept { workload.faultWeight = 0 }
@@ -103,6 +116,7 @@ package final class SimulatedRun {
         prepare(fileSystem)
         engine = try openMeetingFault(seed) { throw $0 }
         stepper = EngineStepper(engine)
+        if !workload.isSwept { try invite() }
     }
 
     /// Gives a file system the run's clock, habits and fault.
@@ -151,13 +165,20 @@ package final class SimulatedRun {
     /// Runs until all writes were submitted and the last phase was checked.
     package func run() throws {
         do {
-            while submitted < plan.operations { try step() }
+            while submitted < plan.operations {
+                try step()
+                try stepConsumers()
+                try stepFollower()
+            }
             noteCutShort()
+            try checkConsumers()
+            if let follower { try checkTrace(of: follower) }
             try checkTrace()
         } catch let error as EngineError {
             throw fail("an error where none may be: \(error)")
         }
         fold(fileSystem)
+        if let follower { fold(follower.fileSystem) }
         calls += fileSystem.recordedCalls
         tally.add("totals", "seeds")
     }
@@ -165,7 +186,7 @@ package final class SimulatedRun {
     private func step() throws {
         switch Int.random(in: 0..<10_000, using: &generator) {
         case 0..<2500: submit()
-        case 2500..<5500: take()
+        case 2500..<5500: try take()
         case 5500..<7000: try performOne()
         case 7000..<8500: try finishOne()
         case 8500..<9200: clock.advance(by: .random(in: 1...20_000_000, using: &generator))

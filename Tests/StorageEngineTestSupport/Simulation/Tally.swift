@@ -56,4 +56,13 @@ package enum Sometimes: String, CaseIterable, Sendable {
     case withdrawnWriteSurvived = "failed write found after a restart"
     case reopenedAfterFault = "store opened again after a fault, without a crash"
     case readOnlyOpen = "crash image opened read-only"
+    case killedWithPendingWrites = "process killed, its writes not on disk yet"
+    case consumerAhead = "consumer ahead of a store that lost its end"
+    case consumerDiverged = "consumer of an end that was lost and written anew"
+    case consumerTrimmed = "consumer behind the log"
+    case slotLost = "slot lost at its limit"
+    case followerAhead = "follower ahead of a leader that lost its end"
+    case followerDiverged = "follower of an end that was lost and written anew"
+    case followerCutBack = "follower cut back"
+    case followerCopied = "follower copied anew"
 }

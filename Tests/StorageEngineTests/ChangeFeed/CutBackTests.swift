@@ -159,6 +159,31 @@ import Testing
         #expect(!names.isEmpty)
     }
 
+    /// Found by simulation: the files behind the cut were taken for successors.
+    @Test func aCutWhereALogFileEndsTakesOutTheFilesBehindIt() throws {
+        let disk = SimulatedFileSystem(profile: .strict)
+        var contents: [UInt64: [String: String]] = [:]
+        var history: UniqueID?
+        for round in 0..<3 {
+            let engine = try open(disk, seed: UInt64(round))
+            history = engine.historyID
+            try write(engine, round * 1000..<round * 1000 + 20)
+            contents[engine.lastSequence] = try text(engine)
+            // The log goes on in another file, and in another epoch.
+            try engine.close()
+        }
+        for end in [UInt64(40), 20] {
+            for round in 0..<2 {
+                let report = try cut(disk, to: Position(sequence: end))
+                #expect(report.position.sequence == end, "\(end), round \(round)")
+                let engine = try open(disk, follows: history, seed: 9)
+                #expect(engine.lastSequence == end, "\(end), round \(round)")
+                #expect(try text(engine) == contents[end], "\(end), round \(round)")
+                try engine.close()
+            }
+        }
+    }
+
     @Test(arguments: [30, 300]) func aCutIsWholeAfterACrashAtAnyStep(rest: Int) throws {
         let stores = try diverge(common: 104, rest: rest)
         let start = stores.old.traceEnd

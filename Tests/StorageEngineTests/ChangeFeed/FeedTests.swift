@@ -114,6 +114,40 @@ import Testing
         try engine.close()
     }
 
+    /// Found by simulation: where the oldest log file is the second of its epoch, and the first
+    /// held no record, the log hash before it is that of the epoch's beginning, and of no record.
+    @Test func aPlaceWhereAnEpochBeganIsKnownWhenItsFirstFileIsGone() throws {
+        let fileSystem = SimulatedFileSystem(profile: .strict)
+        do {
+            let engine = try openSimulated(fileSystem)
+            _ = try EngineStepper(engine).put("1", for: "a", ack: .disk)
+            try engine.close()
+        }
+        let place: Position
+        do {
+            let engine = try openSimulated(fileSystem)
+            place = try engine.position()
+            _ = try EngineStepper(engine).put("2", for: "b", ack: .wal)
+        }
+        // Nothing proves the record, so that it is written again, to a file of its own.
+        let engine = try openSimulated(fileSystem.killed())
+        #expect(engine.recovery.rewrittenRecords == 1)
+        let catalog = try #require(engine.pipeline).catalog
+        let last = try #require(catalog.files.last?.number)
+        catalog.removeAll(through: last - 1)
+        #expect(catalog.oldest.lastSequence == place.sequence)
+        #expect(catalog.oldest.logHash != place.logHash)
+
+        var cursor = try engine.changeCursor(after: place)
+        #expect(try drain(&cursor) == [2])
+        let wrong = Position(
+            epoch: place.epoch,
+            sequence: place.sequence,
+            logHash: catalog.oldest.logHash
+        )
+        #expect(code { _ = try engine.changeCursor(after: wrong) } == .diverged)
+    }
+
     @Test func aConsumerGoesFromFilesToMemoryAndBack() throws {
         let engine = try open { $0.logFileSize = 1 << 20 }
         try fill(engine, 0..<100)

@@ -177,6 +177,125 @@ import Testing
         #expect(try sequences(late.changeCursor(slot: "a", upTo: .disk)) == [6, 7, 8, 9])
     }
 
+    /// Found by simulation: a consumer at `.disk` began with what was in memory alone.
+    @Test func whatASlotBeginsWithIsOnDisk() throws {
+        for bootstraps in [true, false] {
+            let fileSystem = SimulatedFileSystem(profile: .strict)
+            let engine = try openSimulated(fileSystem)
+            let stepper = EngineStepper(engine)
+            for point in AckPoint.allCases.reversed() {
+                _ = try stepper.put("\(point)", for: "k", ack: point)
+            }
+            if bootstraps {
+                #expect(try engine.bootstrap(slot: "a").position.sequence == 3)
+            } else {
+                try engine.createSlot("a")
+            }
+
+            let found = try openSimulated(fileSystem.crashed(.none))
+            #expect(found.lastSequence == 3)
+            #expect(found.slots.map(\.position.sequence) == [3])
+            #expect(try sequences(found.changeCursor(slot: "a")) == [])
+        }
+    }
+
+    /// Found by simulation: the kernel may show a SLOTS that is not on disk yet.
+    @Test func whatAnOpenStoreShowsOfASlotIsOnDisk() throws {
+        let fileSystem = SimulatedFileSystem(profile: .strict)
+        let clock = SimulatedClock()
+        do {
+            let engine = try openSimulated(fileSystem, clock: clock)
+            let stepper = EngineStepper(engine)
+            for number in 1...9 { _ = try stepper.put("\(number)", for: "k", ack: .disk) }
+            try engine.createSlot("a", after: Position(sequence: 2))
+            try engine.acknowledge(Position(sequence: 5), slot: "a")
+            clock.advance(by: 1_000_000_000)
+            // The process dies between the new name and its sync.
+            fileSystem.inject(SimulatedFault(.syncDirectory, errno: 5, duration: .forever))
+            for _ in 0..<3 { stepper.work() }
+        }
+        let killed = fileSystem.killed()
+        let shown = try openSimulated(killed).slots
+        #expect(shown.map(\.position.sequence) == [5])
+
+        #expect(try openSimulated(killed.crashed(.none)).slots.map(\.position.sequence) == [5])
+    }
+
+    /// The log behind a slot's place may go while the slot is on its way to disk.
+    @Test func aSlotWhoseLogIsGoneMeanwhileIsNotMade() throws {
+        let engine = try open()
+        let end = try fillUntilTrimmed(engine, from: 0)
+        let keeper = try #require(engine.pipeline).slots
+        #expect(
+            code {
+                try keeper.create(
+                    "a",
+                    at: .start,
+                    limits: SlotLimits(),
+                    isBootstrapping: true
+                )
+            } == .trimmed
+        )
+        #expect(engine.slots == [])
+        #expect(try engine.bootstrap(slot: "a").position.sequence == UInt64(end))
+        try engine.close()
+    }
+
+    @Test func aBootstrapBeginsAgainOrGoesOnAfterACrashAtAnyStep() throws {
+        let fileSystem = SimulatedFileSystem(profile: .strict)
+        let clock = SimulatedClock()
+        let engine = try openSimulated(fileSystem, clock: clock)
+        let stepper = EngineStepper(engine)
+        for number in 1...5 { _ = try stepper.put("\(number)", for: "k\(number)", ack: .wal) }
+        let begin = fileSystem.traceEnd
+        let start = try engine.bootstrap(slot: "a").position
+        for number in 6...9 { _ = try stepper.put("\(number)", for: "k\(number)", ack: .disk) }
+        try engine.acknowledge(start, slot: "a")
+        clock.advance(by: 1_000_000_000)
+        for _ in 0..<20 { stepper.work() }
+
+        var history = fileSystem.history()
+        var generator = SeededGenerator(seed: 3)
+        var seen: Set<Bool> = []
+        for position in begin...history.end {
+            history.advance(to: position)
+            for policy in CrashPolicy.each(using: &generator) {
+                let image = history.crashed(policy, using: &generator)
+                let isDone = try expectToGoOn(image, from: start, "\(position), \(policy)")
+                seen.insert(isDone)
+            }
+        }
+        #expect(seen == [true, false])
+    }
+
+    /// A consumer that was interrupted goes on with its slot, or makes its bootstrap again; returns
+    /// whether it had acknowledged that.
+    private func expectToGoOn(
+        _ image: SimulatedFileSystem,
+        from start: Position,
+        _ what: String
+    ) throws -> Bool {
+        let engine = try openSimulated(image)
+        let last = engine.lastSequence
+        let isDone = engine.slots.first.map { !$0.isBootstrapping } ?? false
+        if isDone {
+            #expect(engine.slots.map(\.position) == [start], "\(what)")
+            #expect(code { _ = try engine.bootstrap(slot: "a") } == .invalidArgument, "\(what)")
+        } else {
+            let again = try engine.bootstrap(slot: "a")
+            #expect(again.position.sequence == last, "\(what)")
+            #expect(again.snapshot.sequence == last, "\(what)")
+            try engine.acknowledge(again.position, slot: "a")
+        }
+        let behind = isDone ? start.sequence : last
+        _ = try EngineStepper(engine).put("new", for: "k", ack: .disk)
+        #expect(
+            try sequences(engine.changeCursor(slot: "a")) == Array(behind + 1...last + 1),
+            "\(what)"
+        )
+        return isDone
+    }
+
     @Test func aSlotThatCannotBeWrittenIsNotThere() throws {
         let fileSystem = SimulatedFileSystem(profile: .strict)
         let engine = try openSimulated(fileSystem)

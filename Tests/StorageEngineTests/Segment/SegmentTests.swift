@@ -110,13 +110,13 @@ import Testing
         }
         let segment = try model.write(entries)
         _ = try find(entries[0].key, at: 7, in: segment)
-        let before = model.fileSystem.bytesRead
+        let before = model.fileSystem.readSize
 
         let found = try find(entries[count / 2].key, at: 7, in: segment)
 
         #expect(found == entries[count / 2])
         // A filter, an index and a data block, of those that the lookup needs.
-        let read = model.fileSystem.bytesRead - before
+        let read = model.fileSystem.readSize - before
         #expect(read > 16_000 && read < 32_000, "\(read) of \(segment.info.size)")
     }
 

@@ -67,6 +67,8 @@ final class SlotKeeper: @unchecked Sendable {
         self.events = events
         self.logger = logger
         let found = try SlotFormat.read(directory, historyID: historyID)
+        // The name may be in the kernel only, from a process that was killed.
+        if !found.isEmpty { try directory.syncEntries() }
         slots = Dictionary(uniqueKeysWithValues: found.map { ($0.name, $0) })
         persisted = slots
     }
@@ -85,7 +87,8 @@ final class SlotKeeper: @unchecked Sendable {
     /// Makes a slot, durable when this returns. One that is still bootstrapping is replaced.
     ///
     /// - Throws: ``EngineError`` with code `invalidArgument` when the name is in use or invalid, or
-    ///   there are 1,000 slots; `noSpace`, `io` or `closed`.
+    ///   there are 1,000 slots; `trimmed` when the log was let go of meanwhile; `noSpace`, `io` or
+    ///   `closed`.
     func create(
         _ name: String,
         at position: Position,
@@ -112,6 +115,15 @@ final class SlotKeeper: @unchecked Sendable {
             }
             guard old != nil || count < SlotFormat.countMax else {
                 throw .invalidArgument("there are \(SlotFormat.countMax) slots already")
+            }
+            // From here on it is kept; until now it was not.
+            let oldest = catalog.oldest.lastSequence
+            guard position.sequence >= oldest else {
+                throw EngineError(
+                    .trimmed,
+                    "making a slot: the log does not go back to \(position.sequence) any more",
+                    sequence: oldest
+                )
             }
         }
     }
@@ -259,17 +271,30 @@ final class SlotKeeper: @unchecked Sendable {
                 )
             }
         }
-        let oldest = catalog.oldest.lastSequence
-        let known = lock.with { persisted.values.sorted { $0.name < $1.name } }
-        let live = known.filter { $0.position.sequence >= oldest }
-        let decision = retention.decision(files, live, now: wallTime)
-        if decision.removable > 0 { catalog.removeAll(through: decision.removable) }
-        for slot in known where slot.position.sequence < catalog.oldest.lastSequence {
-            guard lock.with({ lost.insert(slot.name).inserted }) else { continue }
+        let (removable, newlyLost) = lock.with {
+            let known = needed
+            let oldest = catalog.oldest.lastSequence
+            let live = known.filter { $0.position.sequence >= oldest }
+            let decision = retention.decision(files, live, now: wallTime)
+            if decision.removable > 0 { catalog.removeAll(through: decision.removable) }
+            let newOldest = catalog.oldest.lastSequence
+            let newlyLost = known.filter {
+                $0.position.sequence < newOldest && lost.insert($0.name).inserted
+            }
+            return (decision.removable, newlyLost)
+        }
+        for slot in newlyLost {
             events.emit(.slotLost(name: slot.name, position: slot.position))
             logger.warning("a slot is lost", metadata: ["slot": "\(slot.name)"])
         }
-        return decision.removable
+        return removable
+    }
+
+    /// The slots that the log is kept for, sorted by name: as they are in SLOTS, and those that are
+    /// on their way there. Needs the lock.
+    private var needed: [Slot] {
+        let new = slots.values.filter { persisted[$0.name] == nil }
+        return (persisted.values + new).sorted { $0.name < $1.name }
     }
 
     /// Takes files out of the catalog although the window would keep them; slots are asked first.
@@ -278,7 +303,7 @@ final class SlotKeeper: @unchecked Sendable {
     func checkTrim(through sequence: UInt64) throws(EngineError) {
         let oldest = catalog.oldest.lastSequence
         let needy = lock.with {
-            persisted.values.filter { (oldest..<sequence).contains($0.position.sequence) }
+            needed.filter { (oldest..<sequence).contains($0.position.sequence) }
         }.map(\.name).min()
         guard let needy else { return }
         throw .invalidArgument("slot \(needy) still needs the log before sequence \(sequence)")

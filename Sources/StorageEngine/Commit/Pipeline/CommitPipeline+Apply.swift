@@ -23,17 +23,28 @@ extension CommitPipeline {
             state.isApplying = true
         }
         defer { lock.with { state.isApplying = false } }
-        let last = try atCommitBoundary { _ in sequencer }
-        let records = try newRecords(of: batch, behind: last)
-        guard !records.isEmpty else { return last.position }
-        try check(records, behind: last)
-        if records.epoch != last.epoch { try begin(records.epoch) }
+        let (records, end) = try admit(batch)
         var index = records.entries.startIndex
         while index < records.entries.endIndex {
-            index = try commitGroup(records, from: index)
+            let tickets = group(of: records, from: index)
+            try commit(tickets)
+            index += tickets.count
         }
-        if ack == .disk { try wait(for: records.end.sequence, .disk) }
-        return records.end
+        if ack == .disk, !records.isEmpty { try wait(for: end.sequence, .disk) }
+        return end
+    }
+
+    /// The records of a batch that come next here, checked, and where the history ends with them;
+    /// their epoch has begun. Waits until nobody has a role.
+    func admit(
+        _ batch: RecordBatch
+    ) throws(EngineError) -> (records: RecordBatch, end: Position) {
+        let last = try atCommitBoundary { _ in sequencer }
+        let records = try newRecords(of: batch, behind: last)
+        guard !records.isEmpty else { return (records, last.position) }
+        try check(records, behind: last)
+        if records.epoch != last.epoch { try begin(records.epoch) }
+        return (records, records.end)
     }
 
     /// The records that are not here yet.
@@ -92,16 +103,12 @@ extension CommitPipeline {
         )
     }
 
-    /// Commits as many records as make a group, and returns the index behind them.
-    private func commitGroup(
-        _ records: RecordBatch,
-        from start: Int
-    ) throws(EngineError) -> Int {
+    /// The next records that make a group; they borrow their operations from the batch.
+    func group(of records: RecordBatch, from start: Int) -> [Ticket] {
         var tickets: [Ticket] = []
         var size = 0
         for entry in records.entries[start...] {
             let write = records.withOperations(of: entry) { PreparedWrite($0) }
-            // The batch keeps the operations where they are.
             let ticket = Ticket()
             let given = GivenRecord(head: entry.head, hash: entry.hash)
             ticket.reset(write, ack: .wal, given: given)
@@ -109,8 +116,7 @@ extension CommitPipeline {
             tickets.append(ticket)
             size += ticket.size
         }
-        try commit(tickets)
-        return start + tickets.count
+        return tickets
     }
 
     private func commit(_ tickets: [Ticket]) throws(EngineError) {

@@ -84,7 +84,7 @@ extension CommitPipeline: FeedSource {
     // MARK: - Under the lock
 
     /// Makes a consumer wait; `false` when there is no need to, or no point.
-    private func enqueue(_ waiter: Waiter) -> Bool {
+    func enqueue(_ waiter: Waiter) -> Bool {
         if state.reached(waiter.point, waiter.sequence) { return false }
         if let refusal = waitRefusal {
             waiter.failure = refusal

@@ -16,7 +16,7 @@ extension Engine {
     }
 
     /// Makes a slot: from now on the log is kept for a consumer, within limits. Blocks until that
-    /// is on disk.
+    /// is on disk, with all writes up to its position.
     ///
     /// - Parameters:
     ///   - name: 1 to 64 letters, digits, dots, dashes and underscores.
@@ -24,7 +24,7 @@ extension Engine {
     ///   - limits: How much of the log it may keep.
     /// - Throws: ``EngineError`` with code `invalidArgument` when the name is invalid or in use;
     ///   `trimmed`, `diverged` or `ahead` when changes cannot be read from the position on;
-    ///   `noSpace`, `io`, `readOnly` or `closed`.
+    ///   `noSpace`, `io`, `indeterminate`, `poisoned`, `readOnly` or `closed`.
     public func createSlot(
         _ name: String,
         after position: Position? = nil,
@@ -32,6 +32,10 @@ extension Engine {
     ) throws(EngineError) {
         let pipeline = try writable()
         let start = if let position { position } else { try self.position() }
+        // A place that a power loss took back would be of no use to anybody.
+        if start.sequence <= readState.visibleSequence {
+            try pipeline.wait(for: start.sequence, .disk)
+        }
         _ = try FeedCursor.open(pipeline, after: start, horizon: .memory)
         try pipeline.slots.create(name, at: start, limits: limits, isBootstrapping: false)
     }
@@ -106,6 +110,7 @@ extension Engine {
     }
 
     /// Makes a slot for a new consumer, with an exact snapshot of what was written before it.
+    /// Blocks until all of that is on disk: no power loss takes back what the consumer has.
     ///
     /// A consumer that fails before its first acknowledgement begins again with the same call: the
     /// slot then moves to a new snapshot. After the acknowledgement it goes on with
@@ -117,16 +122,24 @@ extension Engine {
         limits: SlotLimits = SlotLimits()
     ) throws(EngineError) -> Bootstrap {
         let pipeline = try writable()
-        let start = try pipeline.atCommitBoundary { position in
-            Bootstrap(snapshot: Snapshot(self), position: position)
+        while true {
+            let start = try pipeline.atCommitBoundary { position in
+                Bootstrap(snapshot: Snapshot(self), position: position)
+            }
+            try pipeline.wait(for: start.position.sequence, .disk)
+            do throws(EngineError) {
+                try pipeline.slots.create(
+                    name,
+                    at: start.position,
+                    limits: limits,
+                    isBootstrapping: true
+                )
+                return start
+            } catch {
+                // So much was written meanwhile that the log behind the snapshot is gone.
+                guard error.code == .trimmed else { throw error }
+            }
         }
-        try pipeline.slots.create(
-            name,
-            at: start.position,
-            limits: limits,
-            isBootstrapping: true
-        )
-        return start
     }
 
     // MARK: - Log
