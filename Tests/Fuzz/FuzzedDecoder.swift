@@ -16,7 +16,8 @@ enum Decoders {
         [
             FrameHeaderDecoder.self, RecordDecoder.self, OperationsDecoder.self,
             LogFileDecoder.self, StoredBlockDecoder.self, SegmentDecoder.self, EditDecoder.self,
-            ManifestDecoder.self, StoreMarkDecoder.self, TSVDecoder.self, NDJSONDecoder.self,
+            ManifestDecoder.self, StoreMarkDecoder.self, PackRowDecoder.self, TSVDecoder.self,
+            NDJSONDecoder.self,
         ]
     }
 }

@@ -98,6 +98,7 @@ struct Seeds {
             }
         }
         noteLines(note)
+        try notePacks(note)
         for decoder in Decoders.all {
             let found = (seeds[decoder.name] ?? []).sorted { $0.count < $1.count }
             precondition(!found.isEmpty, "\(decoder.name) has a seed")
@@ -227,6 +228,39 @@ struct Seeds {
             )
             defer { payload.deallocate() }
             return Array(payload)
+        }
+    }
+
+    /// The log in packs, a few at a time, some of them parts of a record.
+    private func notePacks(_ note: Note) throws {
+        for name in try directory.list().known {
+            guard case .log = name else { continue }
+            let file = try directory.open(name, for: .read)
+            let head = try file.read(count: LogFormat.headerSize, at: 0)
+            let header = try head.withUnsafeBytes { bytes in
+                try LogFileHeader(decoding: bytes, file: file.name)
+            }
+            var encoder = PackEncoder(
+                historyID: mark.historyID,
+                sizeMax: PackRowDecoder.sizeMax
+            )
+            let before = header.predecessor
+            encoder.begin(
+                header.epoch,
+                startsEpoch: header.startsEpoch,
+                after: before.lastSequence,
+                logHash: before.logHash
+            )
+            var packs: [[UInt8]] = []
+            let reader = LogReader(file: file, frames: header.frames, limit: try file.size())
+            while try reader.next({ head, operations throws(EngineError) in
+                encoder.add(head, operations) { packs.append($0.copied) }
+            }) {}
+            encoder.finish { packs.append($0.copied) }
+            for start in stride(from: 0, to: packs.count, by: 3) {
+                note(PackRowDecoder.self, PackRowDecoder.input(Array(packs[start...].prefix(3))))
+            }
+            note(PackRowDecoder.self, PackRowDecoder.input(packs))
         }
     }
 

@@ -11,7 +11,10 @@ final class LogFeedReader {
     private var sequence: UInt64
 
     /// The bytes of operations after which a batch ends.
-    static let batchSize = 256 << 10
+    static let batchSize = 128 << 10
+    /// The bytes that are read at a time: the first record of a reader lies at most a restart
+    /// distance behind where it begins.
+    private static let stepSize = 128 << 10
 
     /// Starts behind a sequence.
     ///
@@ -45,7 +48,13 @@ final class LogFeedReader {
             number: found.number,
             header: found.header,
             file: file,
-            reader: LogReader(file: file, frames: frames, limit: limit, from: start)
+            reader: LogReader(
+                file: file,
+                frames: frames,
+                limit: limit,
+                from: start,
+                stepSize: stepSize
+            )
         )
     }
 
@@ -60,7 +69,12 @@ final class LogFeedReader {
             number: found.number,
             header: found.header,
             file: file,
-            reader: LogReader(file: file, frames: found.header.frames, limit: limit)
+            reader: LogReader(
+                file: file,
+                frames: found.header.frames,
+                limit: limit,
+                stepSize: stepSize
+            )
         )
     }
 

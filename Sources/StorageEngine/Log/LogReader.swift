@@ -21,6 +21,7 @@ package final class LogReader {
     private let file: StoreFile
     private let stream: FrameStream
     private var limit: UInt64
+    private let stepSize: Int
     private var input: FileInput
     private var decoder = FrameDecoder()
     /// Whether the next frame's word is taken for what came before it.
@@ -41,17 +42,19 @@ package final class LogReader {
     package private(set) var frameOffset: UInt64 = 0
 
     /// Reads from the first frame, or from a restart frame at an offset, up to a length of the
-    /// file.
+    /// file, so many bytes at a time.
     package init(
         file: StoreFile,
         frames stream: FrameStream,
         limit: UInt64,
-        from start: UInt64? = nil
+        from start: UInt64? = nil,
+        stepSize: Int = 1 << 20
     ) {
         self.file = file
+        self.stepSize = stepSize
         self.stream = stream
         self.limit = limit
-        input = FileInput(file: file, limit: limit)
+        input = FileInput(file: file, limit: limit, stepSize: stepSize)
         offset = start ?? UInt64(LogFormat.headerSize)
         isResuming = start != nil
         lastSequence = stream.baseSequence
@@ -107,7 +110,7 @@ package final class LogReader {
         guard stop != .sealed else { return }
         stop = nil
         limit = max(limit, length)
-        input = FileInput(file: file, limit: limit)
+        input = FileInput(file: file, limit: limit, stepSize: stepSize)
     }
 
     /// Once reading has ended: the offset of the last byte behind ``offset`` that is not zero.

@@ -148,6 +148,42 @@ import Testing
         #expect(code { _ = try engine.changeCursor(after: wrong) } == .diverged)
     }
 
+    @Test func startingAnywhereInALogReadsLittleFirst() throws {
+        let fileSystem = SimulatedFileSystem(profile: .ext4)
+        func adjust(_ options: inout Engine.Options) {
+            options.logFileSize = 3 << 20
+            options.retainedLogSize = 1 << 30
+        }
+        var engine = try openSimulated(fileSystem, adjust)
+        let stepper = EngineStepper(engine)
+        let count = 6000
+        for number in 0..<count {
+            var generator = SeededGenerator(seed: UInt64(number))
+            let value = (0..<900).map { _ in UInt8.random(in: 0...255, using: &generator) }
+            var batch = WriteBatch()
+            try batch.put(value, for: "k\(number)")
+            _ = try stepper.complete(stepper.submit(batch, ack: .wal))
+            for _ in 0..<(number % 500 == 0 ? 10 : 0) { stepper.work() }
+        }
+        let sizes = try #require(engine.pipeline).catalog.files.count
+        #expect(sizes > 1)
+        for round in 0..<2 {
+            for start in stride(from: 1, to: count, by: 97) {
+                let before = fileSystem.readSize
+                var cursor = try engine.changeCursor(
+                    after: Position(sequence: UInt64(start)),
+                    upTo: .wal
+                )
+                #expect(try cursor.next() && cursor.record.position.sequence == UInt64(start + 1))
+                let size = fileSystem.readSize - before
+                #expect(size <= 512 << 10, "round \(round), start \(start): \(size) bytes")
+            }
+            // Where each file's restart frames are is then read from the file itself.
+            try engine.close()
+            engine = try openSimulated(fileSystem, adjust)
+        }
+    }
+
     @Test func aConsumerGoesFromFilesToMemoryAndBack() throws {
         let engine = try open { $0.logFileSize = 1 << 20 }
         try fill(engine, 0..<100)
