@@ -52,11 +52,11 @@ let package = Package(
             pkgConfig: "libxxhash",
             providers: [.apt(["libxxhash-dev"])]
         ),
-        .target(name: "CSystem"),
+        .target(name: "CEngineSystem"),
         .target(
             name: "StorageEngine",
             dependencies: [
-                "CLZ4", "CXXHash", "CSystem", .product(name: "Logging", package: "swift-log"),
+                "CLZ4", "CXXHash", "CEngineSystem", .product(name: "Logging", package: "swift-log"),
             ],
             swiftSettings: engineSettings
         ),
@@ -94,7 +94,7 @@ let package = Package(
         .executableTarget(
             name: "enginebench",
             dependencies: [
-                "StorageEngine", "ToolSupport", "CSystem", argumentParser,
+                "StorageEngine", "ToolSupport", "CEngineSystem", argumentParser,
                 .product(
                     name: "Histogram",
                     package: "hdrhistogram-swift",
@@ -105,7 +105,7 @@ let package = Package(
         ),
         .executableTarget(
             name: "enginemicro",
-            dependencies: ["StorageEngine", "CSystem"],
+            dependencies: ["StorageEngine", "CEngineSystem"],
             swiftSettings: engineSettings
         ),
         .target(
