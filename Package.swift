@@ -21,12 +21,23 @@ let tools: TargetDependencyCondition? = .when(traits: ["Tools"])
 let argumentParser: Target.Dependency =
     .product(name: "ArgumentParser", package: "swift-argument-parser", condition: tools)
 
+/// What only replication over the network uses.
+let network: TargetDependencyCondition? = .when(traits: ["Replication"])
+let nio: [Target.Dependency] = ["NIOCore", "NIOPosix"].map {
+    .product(name: $0, package: "swift-nio", condition: network)
+}
+let tls: [Target.Dependency] = [
+    .product(name: "NIOTLS", package: "swift-nio", condition: network),
+    .product(name: "NIOSSL", package: "swift-nio-ssl", condition: network),
+]
+
 let package = Package(
     name: "storage-engine",
     products: [
         .library(name: "StorageEngine", targets: ["StorageEngine"]),
         .library(name: "StorageEngineFoundation", targets: ["StorageEngineFoundation"]),
         .library(name: "Replication", targets: ["Replication"]),
+        .library(name: "ReplicationTransport", targets: ["ReplicationTransport"]),
         .executable(name: "enginectl", targets: ["enginectl"]),
         .executable(name: "enginedump", targets: ["enginedump"]),
         .executable(name: "enginebench", targets: ["enginebench"]),
@@ -40,6 +51,8 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
         .package(url: "https://github.com/HdrHistogram/hdrhistogram-swift", from: "0.2.0"),
+        .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
+        .package(url: "https://github.com/apple/swift-nio-ssl", from: "2.37.6"),
     ],
     targets: [
         .systemLibrary(
@@ -68,6 +81,11 @@ let package = Package(
         .target(
             name: "Replication",
             dependencies: ["StorageEngine"],
+            swiftSettings: clientSettings
+        ),
+        .target(
+            name: "ReplicationTransport",
+            dependencies: ["StorageEngine", "Replication"] + nio + tls,
             swiftSettings: clientSettings
         ),
         .target(
@@ -133,6 +151,14 @@ let package = Package(
         .testTarget(
             name: "ReplicationTests",
             dependencies: ["StorageEngine", "Replication", "ReplicationTestSupport"],
+            swiftSettings: clientSettings
+        ),
+        .testTarget(
+            name: "TransportTests",
+            dependencies: [
+                "StorageEngine", "StorageEngineTestSupport", "Replication",
+                "ReplicationTransport",
+            ] + nio + tls,
             swiftSettings: clientSettings
         ),
         .testTarget(
