@@ -31,6 +31,16 @@ let tls: [Target.Dependency] = [
     .product(name: "NIOSSL", package: "swift-nio-ssl", condition: network),
 ]
 
+/// What a node's service uses besides.
+let service: [Target.Dependency] = [
+    .product(name: "NIOHTTP1", package: "swift-nio", condition: network),
+    .product(name: "Configuration", package: "swift-configuration", condition: network),
+    .product(name: "ServiceLifecycle", package: "swift-service-lifecycle", condition: network),
+    .product(name: "UnixSignals", package: "swift-service-lifecycle", condition: network),
+    .product(name: "SystemPackage", package: "swift-system", condition: network),
+    .product(name: "Logging", package: "swift-log"),
+]
+
 let package = Package(
     name: "storage-engine",
     products: [
@@ -41,6 +51,7 @@ let package = Package(
         .executable(name: "enginectl", targets: ["enginectl"]),
         .executable(name: "enginedump", targets: ["enginedump"]),
         .executable(name: "enginebench", targets: ["enginebench"]),
+        .executable(name: "enginenode", targets: ["enginenode"]),
     ],
     traits: [
         .trait(name: "Tools", description: "The command-line tools and what they depend on."),
@@ -53,6 +64,9 @@ let package = Package(
         .package(url: "https://github.com/HdrHistogram/hdrhistogram-swift", from: "0.2.0"),
         .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
         .package(url: "https://github.com/apple/swift-nio-ssl", from: "2.37.6"),
+        .package(url: "https://github.com/apple/swift-configuration", from: "1.4.0"),
+        .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
+        .package(url: "https://github.com/apple/swift-system", from: "1.8.1"),
     ],
     targets: [
         .systemLibrary(
@@ -86,6 +100,21 @@ let package = Package(
         .target(
             name: "ReplicationTransport",
             dependencies: ["StorageEngine", "Replication"] + nio + tls,
+            swiftSettings: clientSettings
+        ),
+        .target(
+            name: "NodeService",
+            dependencies: [
+                "StorageEngine", "Replication", "ReplicationTransport", "ToolSupport",
+            ] + nio + tls + service,
+            swiftSettings: clientSettings
+        ),
+        .executableTarget(
+            name: "enginenode",
+            dependencies: [
+                "StorageEngine", "ReplicationTransport", "NodeService", "ToolSupport",
+                argumentParser, .product(name: "Logging", package: "swift-log"),
+            ],
             swiftSettings: clientSettings
         ),
         .target(
@@ -157,7 +186,7 @@ let package = Package(
             name: "TransportTests",
             dependencies: [
                 "StorageEngine", "StorageEngineTestSupport", "Replication",
-                "ReplicationTransport",
+                "ReplicationTransport", "NodeService", "enginenode",
             ] + nio + tls,
             swiftSettings: clientSettings
         ),

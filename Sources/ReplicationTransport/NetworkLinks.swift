@@ -56,6 +56,7 @@ package final class NetworkLinks: Links, @unchecked Sendable {
     ///   - member: This member.
     ///   - options: How the network works.
     ///   - onEvent: Is told what happens, by the network's threads; it must not block.
+    /// - Returns: The links.
     /// - Throws: `invalidArgument` for options or certificates that cannot be, `io` when the
     ///   address cannot be bound or a file not be read.
     package static func open(

@@ -32,9 +32,9 @@ final class TestMember: Sendable {
     /// Limits under which a test need not wait long.
     static var limits: NetworkLimits {
         var limits = NetworkLimits()
-        limits.handshakeTime = 10_000
+        limits.handshakeTime = 100_000
         limits.heartbeatInterval = 50
-        limits.silenceMax = 10_000
+        limits.silenceMax = 100_000
         limits.redialPause = 1
         limits.redialPauseMax = 20
         return limits
@@ -107,5 +107,13 @@ extension Packet {
         case .part(let session, _): session
         default: nil
         }
+    }
+}
+
+/// Waits for what other threads do; the time limit of the test ends it.
+func eventually(_ condition: () -> Bool) async throws {
+    while !condition() {
+        try Task.checkCancellation()
+        await Task.yield()
     }
 }

@@ -43,7 +43,9 @@ package struct WireDecoder: Sendable {
 
     /// Takes one frame from the front of the bytes that came and were not consumed.
     ///
-    /// - Parameter consumed: Is set to how many bytes are done with; 0 when a frame is not whole.
+    /// - Parameters:
+    ///   - bytes: What came, and was not consumed.
+    ///   - consumed: Is set to how many bytes are done with; 0 when a frame is not whole.
     /// - Returns: What the frame completes, `nil` when it completes nothing.
     /// - Throws: When the connection cannot go on; the decoder is of no use then.
     package mutating func next(
