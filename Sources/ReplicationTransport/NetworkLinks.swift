@@ -15,7 +15,7 @@ package import StorageEngine
 //     address, of those that did not say who they are; bytes of unfinished packets; packets that
 //     wait for a member that does not read.
 
-/// Links to the other members over TCP and TLS.
+/// Links to the other members over TCP and TLS. They must be stopped before they are dropped.
 ///
 /// Thread safety: every method may be called from any thread but those that call the closures.
 package final class NetworkLinks: Links, @unchecked Sendable {
@@ -201,13 +201,19 @@ package final class NetworkLinks: Links, @unchecked Sendable {
             report(.refused(address: address, .tooManyConnections))
             return try pipeline.addHandler(RefusingHandler())
         }
-        let tls = identity.contexts.map { NIOSSLServerHandler(context: $0.server) }
-        if let tls {
-            try pipeline.addHandler(PlaintextGuard())
-            try pipeline.addHandler(tls)
+        do {
+            let tls = identity.contexts.map { NIOSSLServerHandler(context: $0.server) }
+            if let tls {
+                try pipeline.addHandler(PlaintextGuard())
+                try pipeline.addHandler(tls)
+            }
+            let owner = AcceptedConnection(network: self, address: address)
+            try pipeline.addHandler(ConnectionHandler(owner: owner, network: self, tls: tls))
+        } catch {
+            // It closed already; its handler, which would say so, is not there.
+            admission.leave(address, wasAuthenticated: false)
+            throw error
         }
-        let owner = AcceptedConnection(network: self, address: address)
-        try pipeline.addHandler(ConnectionHandler(owner: owner, network: self, tls: tls))
     }
 
     /// A member has a connection; an older one of it is of no use any more.
