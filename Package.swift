@@ -215,7 +215,7 @@ if Context.environment["FUZZ"] != nil {
         .executableTarget(
             name: "enginefuzz",
             dependencies: [
-                "StorageEngine", "StorageEngineTestSupport", "ToolSupport",
+                "StorageEngine", "StorageEngineTestSupport", "ToolSupport", "Replication",
                 .product(name: "Logging", package: "swift-log"),
             ],
             path: "Tests/Fuzz",

@@ -17,6 +17,7 @@ enum Decoders {
             FrameHeaderDecoder.self, RecordDecoder.self, OperationsDecoder.self,
             LogFileDecoder.self, StoredBlockDecoder.self, SegmentDecoder.self, EditDecoder.self,
             ManifestDecoder.self, StoreMarkDecoder.self, TSVDecoder.self, NDJSONDecoder.self,
+            WireStreamDecoder.self,
         ]
     }
 }

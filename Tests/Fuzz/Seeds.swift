@@ -98,6 +98,7 @@ struct Seeds {
             }
         }
         noteLines(note)
+        for seed in WireStreamDecoder.seeds { note(WireStreamDecoder.self, seed) }
         for decoder in Decoders.all {
             let found = (seeds[decoder.name] ?? []).sorted { $0.count < $1.count }
             precondition(!found.isEmpty, "\(decoder.name) has a seed")
