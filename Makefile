@@ -16,7 +16,7 @@ MUTANTS ?=
 DEMO_FLAGS ?=
 STRICT ?=
 
-tools := enginectl enginedump enginebench
+tools := enginectl enginedump enginebench enginenode
 release := .build/release
 swift_files := $(wildcard Package.swift Sources Tests Benchmarks)
 strict_flags := $(if $(STRICT),-Xswiftc -warnings-as-errors \

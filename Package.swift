@@ -21,15 +21,37 @@ let tools: TargetDependencyCondition? = .when(traits: ["Tools"])
 let argumentParser: Target.Dependency =
     .product(name: "ArgumentParser", package: "swift-argument-parser", condition: tools)
 
+/// What only replication over the network uses.
+let network: TargetDependencyCondition? = .when(traits: ["Replication"])
+let nio: [Target.Dependency] = ["NIOCore", "NIOPosix"].map {
+    .product(name: $0, package: "swift-nio", condition: network)
+}
+let tls: [Target.Dependency] = [
+    .product(name: "NIOTLS", package: "swift-nio", condition: network),
+    .product(name: "NIOSSL", package: "swift-nio-ssl", condition: network),
+]
+
+/// What a node's service uses besides.
+let service: [Target.Dependency] = [
+    .product(name: "NIOHTTP1", package: "swift-nio", condition: network),
+    .product(name: "Configuration", package: "swift-configuration", condition: network),
+    .product(name: "ServiceLifecycle", package: "swift-service-lifecycle", condition: network),
+    .product(name: "UnixSignals", package: "swift-service-lifecycle", condition: network),
+    .product(name: "SystemPackage", package: "swift-system", condition: network),
+    .product(name: "Logging", package: "swift-log"),
+]
+
 let package = Package(
     name: "storage-engine",
     products: [
         .library(name: "StorageEngine", targets: ["StorageEngine"]),
         .library(name: "StorageEngineFoundation", targets: ["StorageEngineFoundation"]),
         .library(name: "Replication", targets: ["Replication"]),
+        .library(name: "ReplicationTransport", targets: ["ReplicationTransport"]),
         .executable(name: "enginectl", targets: ["enginectl"]),
         .executable(name: "enginedump", targets: ["enginedump"]),
         .executable(name: "enginebench", targets: ["enginebench"]),
+        .executable(name: "enginenode", targets: ["enginenode"]),
     ],
     traits: [
         .trait(name: "Tools", description: "The command-line tools and what they depend on."),
@@ -40,6 +62,11 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
         .package(url: "https://github.com/HdrHistogram/hdrhistogram-swift", from: "0.2.0"),
+        .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
+        .package(url: "https://github.com/apple/swift-nio-ssl", from: "2.37.6"),
+        .package(url: "https://github.com/apple/swift-configuration", from: "1.4.0"),
+        .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
+        .package(url: "https://github.com/apple/swift-system", from: "1.8.1"),
     ],
     targets: [
         .systemLibrary(
@@ -52,11 +79,11 @@ let package = Package(
             pkgConfig: "libxxhash",
             providers: [.apt(["libxxhash-dev"])]
         ),
-        .target(name: "CSystem"),
+        .target(name: "CEngineSystem"),
         .target(
             name: "StorageEngine",
             dependencies: [
-                "CLZ4", "CXXHash", "CSystem", .product(name: "Logging", package: "swift-log"),
+                "CLZ4", "CXXHash", "CEngineSystem", .product(name: "Logging", package: "swift-log"),
             ],
             swiftSettings: engineSettings
         ),
@@ -68,6 +95,26 @@ let package = Package(
         .target(
             name: "Replication",
             dependencies: ["StorageEngine"],
+            swiftSettings: clientSettings
+        ),
+        .target(
+            name: "ReplicationTransport",
+            dependencies: ["StorageEngine", "Replication"] + nio + tls,
+            swiftSettings: clientSettings
+        ),
+        .target(
+            name: "NodeService",
+            dependencies: [
+                "StorageEngine", "Replication", "ReplicationTransport", "ToolSupport",
+            ] + nio + tls + service,
+            swiftSettings: clientSettings
+        ),
+        .executableTarget(
+            name: "enginenode",
+            dependencies: [
+                "StorageEngine", "ReplicationTransport", "NodeService", "ToolSupport",
+                argumentParser, .product(name: "Logging", package: "swift-log"),
+            ],
             swiftSettings: clientSettings
         ),
         .target(
@@ -94,7 +141,7 @@ let package = Package(
         .executableTarget(
             name: "enginebench",
             dependencies: [
-                "StorageEngine", "ToolSupport", "CSystem", argumentParser,
+                "StorageEngine", "ToolSupport", "CEngineSystem", argumentParser,
                 .product(
                     name: "Histogram",
                     package: "hdrhistogram-swift",
@@ -105,7 +152,7 @@ let package = Package(
         ),
         .executableTarget(
             name: "enginemicro",
-            dependencies: ["StorageEngine", "CSystem"],
+            dependencies: ["StorageEngine", "CEngineSystem"],
             swiftSettings: engineSettings
         ),
         .target(
@@ -136,6 +183,14 @@ let package = Package(
             swiftSettings: clientSettings
         ),
         .testTarget(
+            name: "TransportTests",
+            dependencies: [
+                "StorageEngine", "StorageEngineTestSupport", "Replication",
+                "ReplicationTransport", "NodeService", "enginenode",
+            ] + nio + tls,
+            swiftSettings: clientSettings
+        ),
+        .testTarget(
             name: "StorageEngineTests",
             dependencies: ["StorageEngine", "StorageEngineTestSupport", "StorageEngineFoundation"],
             swiftSettings: engineSettings
@@ -160,7 +215,7 @@ if Context.environment["FUZZ"] != nil {
         .executableTarget(
             name: "enginefuzz",
             dependencies: [
-                "StorageEngine", "StorageEngineTestSupport", "ToolSupport",
+                "StorageEngine", "StorageEngineTestSupport", "ToolSupport", "Replication",
                 .product(name: "Logging", package: "swift-log"),
             ],
             path: "Tests/Fuzz",

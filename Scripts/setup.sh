@@ -4,7 +4,8 @@
 set -euo pipefail
 
 # The one list of what the project needs from the system, Swift aside.
-packages=(liblz4-dev libxxhash-dev pkgconf)
+# openssl makes the certificates of the tests.
+packages=(liblz4-dev libxxhash-dev pkgconf openssl)
 
 if ! command -v swift >/dev/null; then
     echo "error: no 'swift' on the PATH; install Swift 6.3 (https://www.swift.org/install)" >&2

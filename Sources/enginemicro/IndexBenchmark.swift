@@ -1,4 +1,4 @@
-internal import CSystem
+internal import CEngineSystem
 
 /// One set of keys, on which the indexes are compared.
 struct IndexBenchmark {

@@ -17,7 +17,7 @@ enum Decoders {
             FrameHeaderDecoder.self, RecordDecoder.self, OperationsDecoder.self,
             LogFileDecoder.self, StoredBlockDecoder.self, SegmentDecoder.self, EditDecoder.self,
             ManifestDecoder.self, StoreMarkDecoder.self, PackRowDecoder.self, TSVDecoder.self,
-            NDJSONDecoder.self,
+            NDJSONDecoder.self, WireStreamDecoder.self,
         ]
     }
 }

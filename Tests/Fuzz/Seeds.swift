@@ -99,6 +99,7 @@ struct Seeds {
         }
         noteLines(note)
         try notePacks(note)
+        for seed in WireStreamDecoder.seeds { note(WireStreamDecoder.self, seed) }
         for decoder in Decoders.all {
             let found = (seeds[decoder.name] ?? []).sorted { $0.count < $1.count }
             precondition(!found.isEmpty, "\(decoder.name) has a seed")

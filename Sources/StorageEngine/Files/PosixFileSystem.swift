@@ -1,4 +1,4 @@
-internal import CSystem
+internal import CEngineSystem
 internal import Glibc
 
 /// The operating system's files.

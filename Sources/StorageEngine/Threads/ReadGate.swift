@@ -1,4 +1,4 @@
-internal import CSystem
+internal import CEngineSystem
 internal import Synchronization
 
 // How readers use what somebody else replaces, without a lock and without a counter that all of

@@ -1,4 +1,4 @@
-internal import CSystem
+internal import CEngineSystem
 internal import Glibc
 
 /// A thread of the engine's own, for work that may block.

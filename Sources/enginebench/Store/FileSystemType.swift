@@ -1,4 +1,4 @@
-internal import CSystem
+internal import CEngineSystem
 
 /// The file system that holds a path.
 struct FileSystemType: Equatable, Sendable {

@@ -144,6 +144,8 @@ import Testing
         #expect(code { _ = try snapshot.value(for: "a") } == .closed)
         #expect(code { _ = try engine.makeSnapshot() } == .closed)
         #expect(code { try engine.sync() } == .closed)
+        #expect(code { _ = try engine.position() } == .closed)
+        #expect(code { _ = try engine.delta(after: 0) } == .closed)
     }
 
     @Test func aSecondOpenIsLockedAlsoThroughALink() throws {

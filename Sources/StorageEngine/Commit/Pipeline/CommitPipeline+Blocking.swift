@@ -1,4 +1,4 @@
-internal import CSystem
+internal import CEngineSystem
 
 // How a thread passes through the pipeline: it does the work it finds, and blocks for the rest.
 

@@ -34,6 +34,7 @@ extension CommitPipeline {
             return nil
         }
         state.phase = .closing
+        boundaryCondition.broadcast()
         while !state.isIdle { closeCondition.wait(lock) }
         state.isCommitTaken = true
         state.isAppendTaken = true
@@ -99,6 +100,7 @@ extension CommitPipeline {
     private func finishClosing(failure: EngineError?) {
         lock.acquire()
         state.phase = .closed
+        boundaryCondition.broadcast()
         if failure == nil {
             state.appendedSequence = state.lastSequence
             state.syncedSequence = state.lastSequence

@@ -74,7 +74,8 @@ extension CommitPipeline: FeedSource {
         lock.acquire()
         defer { lock.release() }
         state.boundaryWaiterCount += 1
-        while state.isCommitTaken { boundaryCondition.wait(lock) }
+        // Who closes takes the role for good, and wakes nobody.
+        while state.isCommitTaken, state.phase == .open { boundaryCondition.wait(lock) }
         state.boundaryWaiterCount -= 1
         defer { dispatch() }
         if let endRefusal { throw endRefusal }

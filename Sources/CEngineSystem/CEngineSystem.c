@@ -1,5 +1,5 @@
 #define _GNU_SOURCE
-#include "csystem.h"
+#include "CEngineSystem.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,6 +1,6 @@
 // The system calls and processor hints that Swift's modules do not offer, and nothing else.
-#ifndef CSYSTEM_H
-#define CSYSTEM_H
+#ifndef CENGINESYSTEM_H
+#define CENGINESYSTEM_H
 
 #include <stddef.h>
 #include <stdint.h>
