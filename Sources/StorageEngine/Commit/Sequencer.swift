@@ -50,14 +50,23 @@ struct Sequencer {
 
     /// Begins an epoch behind the last record; one that has no record yet is forgotten.
     mutating func begin(_ next: Epoch) {
-        if let current = epochs.last, current.lastSequenceBefore == lastSequence {
-            logHash = current.logHashBefore
-            epochs.removeLast()
-        }
+        forgetEmptyEpoch()
         epochs.append(
             EpochEntry(epoch: next, lastSequenceBefore: lastSequence, logHashBefore: logHash)
         )
         logHash = LogHash.begin(next, after: logHash)
+    }
+
+    /// Whether the current epoch has no record yet.
+    var isEpochEmpty: Bool { epochs.last?.lastSequenceBefore == lastSequence }
+
+    /// The epoch table without an epoch that has no record.
+    var epochsWithRecords: [EpochEntry] { isEpochEmpty ? epochs.dropLast() : epochs }
+
+    /// Forgets the current epoch, which has no record yet.
+    mutating func forgetEmptyEpoch() {
+        guard isEpochEmpty, let current = epochs.popLast() else { return }
+        logHash = current.logHashBefore
     }
 
     /// Takes in a record that a leader has sequenced, which follows the last one.
@@ -70,9 +79,14 @@ struct Sequencer {
     }
 
     /// Sequences one record and returns its head; ``logHash`` is then the hash with it.
-    mutating func next(digest: UInt64, wallMilliseconds: UInt64) -> RecordHead {
+    mutating func next(
+        _ kind: RecordKind = .data,
+        digest: UInt64,
+        wallMilliseconds: UInt64
+    ) -> RecordHead {
         let stamp = max(wallMilliseconds << 16, lastStamp + 1)
         let head = RecordHead(
+            kind: kind,
             sequence: nextSequence,
             previousSequence: lastSequence,
             stamp: stamp

@@ -68,6 +68,9 @@ extension Engine {
         /// Whether writes throw `stalled` when flushes or compactions are so far behind that they
         /// would be slowed or held, instead of waiting.
         public var failsIfStalled = false
+        /// Whether the store is a replication member's: it takes a leader's records, or makes its
+        /// own while the member leads, see ``Engine/lead(_:)``.
+        package var isMember = false
         /// When levels are compacted, and how large their segments are.
         package var compaction = CompactionLimits()
         /// Whether a directory that its group or everybody may write to is accepted.
@@ -130,7 +133,7 @@ extension Engine {
                 syncInterval: Self.nanoseconds(syncInterval),
                 logFileSize: logFileSize,
                 failsIfStalled: failsIfStalled,
-                isFollower: follows != nil
+                isFollower: follows != nil || isMember
             )
         }
 

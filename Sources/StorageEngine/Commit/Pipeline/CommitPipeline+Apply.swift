@@ -134,11 +134,18 @@ extension CommitPipeline {
         lock.acquire()
         defer { lock.release() }
         try takeAllRoles()
+        try changeEpoch { $0.begin(epoch) }
+        maintenance.events.emit(.epochBegan(epoch))
+    }
+
+    /// Changes the epoch, and the log file with it. Needs the lock, and lets it go meanwhile; all
+    /// roles are held, and given back.
+    func changeEpoch(_ change: (inout Sequencer) -> Void) throws(EngineError) {
         var ahead = state.ahead.take()
         let syncedThrough = state.syncedLength
         let earlier = sequencer
         lock.release()
-        sequencer.begin(epoch)
+        change(&sequencer)
         let completion = changeFile(to: &ahead, syncedThrough)
         lock.acquire()
         state.isCommitTaken = false
@@ -163,16 +170,15 @@ extension CommitPipeline {
             state.unsyncedSince = nil
         }
         state.epochs = sequencer.epochs
-        maintenance.events.emit(.epochBegan(epoch))
     }
 
-    private func giveFileRolesBack() {
+    func giveFileRolesBack() {
         state.isAppendTaken = false
         state.isSyncTaken = false
     }
 
     /// Waits until nobody has a role, and takes them all. Needs the lock.
-    private func takeAllRoles() throws(EngineError) {
+    func takeAllRoles() throws(EngineError) {
         state.boundaryWaiterCount += 1
         while state.isCommitTaken || state.isAppendTaken || state.isSyncTaken
             || state.isMakingAhead || state.rotation != .none

@@ -45,6 +45,12 @@ extension CommitPipeline {
         return receipt(result, ack)
     }
 
+    /// Commits a record without operations and waits for its ack point.
+    func writeNoOp(ack: AckPoint) throws(EngineError) -> WriteReceipt {
+        let nothing = UnsafeRawBufferPointer(start: nil, count: 0)
+        return receipt(try write(PreparedWrite(nothing, kind: .noOp), ack: ack), ack)
+    }
+
     func receipt(_ result: Result, _ ack: AckPoint) -> WriteReceipt {
         WriteReceipt(
             position: Position(

@@ -37,7 +37,11 @@ extension CommitPipeline {
                 sequencer.accept(given)
                 head = given.head
             } else {
-                head = sequencer.next(digest: ticket.digest, wallMilliseconds: wall)
+                head = sequencer.next(
+                    ticket.kind,
+                    digest: ticket.digest,
+                    wallMilliseconds: wall
+                )
             }
             active.append(
                 head,

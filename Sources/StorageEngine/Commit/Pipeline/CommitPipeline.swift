@@ -40,7 +40,7 @@ final class CommitPipeline: @unchecked Sendable {
         /// Bytes.
         let logFileSize: UInt64
         let failsIfStalled: Bool
-        /// Whether all records come from a leader.
+        /// Whether all records come from a leader, at first.
         let isFollower: Bool
     }
 
@@ -99,6 +99,7 @@ final class CommitPipeline: @unchecked Sendable {
         (writer, catalog, slots) = log
         sequencer = Sequencer(recovered: recovered, originates: !limits.isFollower)
         state = PipelineState(lastSequence: recovered.end.lastSequence)
+        state.isFollowing = limits.isFollower
         state.epochs = recovered.epochs
         appended = Atomic(recovered.end.lastSequence)
         synced = Atomic(recovered.end.lastSequence)
