@@ -46,7 +46,10 @@ extension Member {
             engine.abandon()
             throw error
         }
-        lock.with { state.engine = engine }
+        lock.with {
+            state.engine = engine
+            state.incoming = IncomingCopy(directory: directory, number: first.storeNumber + 1)
+        }
     }
 
     private func keep(_ record: MemberRecord) throws(EngineError) {

@@ -14,6 +14,7 @@ final class MemberCluster {
     let membership: Membership
     let ids: [UniqueID]
     private(set) var members: [Member?]
+    private let history = EventHistory()
     /// How members are opened from now on.
     var options = MemberOptions()
 
@@ -54,6 +55,7 @@ final class MemberCluster {
             options: options
         )
         members[index] = member
+        history.listen(to: member, "\(index)")
         return member
     }
 
@@ -75,6 +77,19 @@ final class MemberCluster {
         members[index] = nil
     }
 
+    /// A member's directory.
+    func place(_ index: Int) throws -> StoreDirectory {
+        try StoreDirectory.open(path: path(index), in: PosixFileSystem())
+    }
+
+    /// Somebody empties a member's directory.
+    func empty(_ index: Int) throws {
+        let parent = try StoreDirectory.open(path: directory.path, in: PosixFileSystem())
+        let place = try place(index)
+        for name in try place.list().unknown { try place.removeTree(name) }
+        try parent.removeTree("member-\(index)")
+    }
+
     subscript(index: Int) -> Member {
         get throws { try #require(members[index]) }
     }
@@ -82,18 +97,20 @@ final class MemberCluster {
     /// Waits for something that must come to be.
     static func wait(
         _ what: String,
+        _ history: EventHistory = EventHistory(),
         _ condition: () throws -> Bool
     ) async throws {
         for _ in 0..<6_000 {
             if try condition() { return }
             try await Task.sleep(for: .milliseconds(10))
         }
-        throw SimulationFailure("never: \(what)")
+        throw SimulationFailure("never: \(what)\(history.last(40))")
     }
 
     /// Waits until all members that are open have the same log, and one of them leads.
     func waitUntilEqual() async throws {
-        try await Self.wait("all members have one log") {
+        let (members, history) = (members, history)
+        try await Self.wait("all members have one log", history) {
             let open = members.compactMap { $0 }
             guard open.contains(where: { $0.status.activity == .leading }) else { return false }
             let logs = try open.map { try $0.engine?.history().end }
@@ -118,4 +135,22 @@ final class MemberCluster {
         for index in bytes.indices { copy.append(bytes[index]) }
         return String(decoding: copy, as: UTF8.self)
     }
+}
+
+/// What happened to the members of a test, for its failure.
+///
+/// Thread safety: every method may be called from any thread.
+final class EventHistory: @unchecked Sendable {
+    private let lock = Lock()
+    // The lock.
+    private var lines: [String] = []
+
+    func listen(to member: Member, _ name: String) {
+        let events = member.events
+        Task { [self] in
+            for await event in events { lock.with { lines.append("\n  #\(name) \(event)") } }
+        }
+    }
+
+    func last(_ count: Int) -> String { lock.with { lines.suffix(count).joined() } }
 }

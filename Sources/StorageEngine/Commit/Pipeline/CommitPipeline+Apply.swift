@@ -149,6 +149,7 @@ extension CommitPipeline {
         let completion = changeFile(to: &ahead, syncedThrough)
         lock.acquire()
         state.isCommitTaken = false
+        state.isMakingAhead = false
         defer { dispatch() }
         switch completion {
         case .rotated:
@@ -177,22 +178,28 @@ extension CommitPipeline {
         state.isSyncTaken = false
     }
 
-    /// Waits until nobody has a role, and takes them all. Needs the lock.
+    /// Waits until nobody has a role and the log buffer is written out, and takes all roles, with
+    /// the making of the next file. Needs the lock.
     func takeAllRoles() throws(EngineError) {
-        state.boundaryWaiterCount += 1
-        while state.isCommitTaken || state.isAppendTaken || state.isSyncTaken
-            || state.isMakingAhead || state.rotation != .none
-        {
-            boundaryCondition.wait(lock)
-        }
-        state.boundaryWaiterCount -= 1
-        if let endRefusal {
-            dispatch()
-            throw endRefusal
-        }
+        repeat {
+            // A log file has no record of another epoch than its own.
+            if let failure = work(to: .wal, state.lastSequence) { throw failure }
+            state.boundaryWaiterCount += 1
+            while state.isCommitTaken || state.isAppendTaken || state.isSyncTaken
+                || state.isMakingAhead || state.rotation != .none
+            {
+                boundaryCondition.wait(lock)
+            }
+            state.boundaryWaiterCount -= 1
+            if let endRefusal {
+                dispatch()
+                throw endRefusal
+            }
+        } while state.appendedSequence < state.lastSequence
         state.isCommitTaken = true
         state.isAppendTaken = true
         state.isSyncTaken = true
+        state.isMakingAhead = true
     }
 
     /// Goes on in a new file, which is made unless there is one; without a current file that is

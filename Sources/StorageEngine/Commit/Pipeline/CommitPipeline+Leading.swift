@@ -41,6 +41,7 @@ extension CommitPipeline {
     private func giveAllRolesBack() {
         giveFileRolesBack()
         state.isCommitTaken = false
+        state.isMakingAhead = false
         dispatch()
     }
 
