@@ -7,9 +7,8 @@ extension Member {
     /// The protocol's clock.
     var now: Tick { environment.time.monotonicNanoseconds / 1_000_000 }
 
-    /// Gives an event to the core and begins what comes out of it. Needs the lock.
-    ///
-    /// - Parameter payload: What the event names; it is forgotten unless an action names it too.
+    /// Gives an event to the core and begins what comes out of it. Needs the lock. The payload that
+    /// the event names is forgotten unless an action names it too.
     func give(_ event: CoreEvent, naming payload: UInt64? = nil) {
         guard state.phase == .open, !state.isRestarting else {
             if let payload { state.payloads[payload] = nil }
@@ -70,13 +69,38 @@ extension Member {
     /// Lets time pass. Needs the lock.
     func tick() {
         notePoints()
-        if let failure = state.engine?.logFailure { restart(for: failure) }
-        give(.tick)
+        noteFailure()
+        // While a mark cannot be written nothing leaves: what waits is bounded.
+        if !state.isCrowded { give(.tick) }
         if let points = state.engine?.logPoints {
             state.samples.add(points, now: now)
         }
         settlePromotion()
-        feedJobs.submit { [self, life = state.life] in readParked(life) }
+        let (life, isBehind) = (state.life, isBehindStore)
+        feedJobs.submit { [self] in
+            if isBehind { noteEnd(life) }
+            readParked(life)
+        }
+        guard now >= state.nextTidyAt else { return }
+        state.nextTidyAt = now + 5_000
+        copyJobs.submit { [self] in copies.removeIdle(now: now) }
+    }
+
+    /// Whether the store has made records that the core was not told of. Needs the lock.
+    private var isBehindStore: Bool {
+        guard state.leading != nil, let points = state.points else { return false }
+        return points.readable > state.core.log.tail.sequence
+    }
+
+    /// Tells the core of records that nobody waits for. A job of the feed.
+    private func noteEnd(_ life: UInt64) {
+        guard let engine = lock.with({ state.leading == nil ? nil : state.engine }) else { return }
+        do throws(EngineError) {
+            let end = try engine.history().end
+            lock.with { if life == state.life { noteAppended(end) } }
+        } catch {
+            // The log has failed, which the next tick finds, or was closed.
+        }
     }
 
     /// Tells the core how far the store's log has come. Needs the lock.
@@ -117,6 +141,7 @@ extension Member {
         default:
             lock.acquire()
             defer { lock.release() }
+            guard !state.isCrowded else { return }
             if isDeposing(packet.message) {
                 receiveQuietly(packet.message, from: sender)
             } else {

@@ -228,6 +228,7 @@ extension Member {
     private func adopt(_ offer: CopyOffer, _ generation: UInt64, _ life: UInt64) {
         let history = lock.with { state.core.mark.history }
         guard let history else { preconditionFailure("a copy without a history") }
+        guard lock.with({ life == state.life }) else { return }
         let storeID: UniqueID
         do throws(EngineError) {
             storeID = try incoming.finish(offer, history: history)
@@ -297,91 +298,6 @@ extension Member {
         state.generation = generation
         state.points = engine.logPoints
         changed.broadcast()
-    }
-
-    // MARK: Failures
-
-    /// Does what may lack space or be held for a while, until it can be done.
-    private func retrying(_ body: () throws(EngineError) -> Void) throws(EngineError) {
-        while true {
-            do throws(EngineError) {
-                return try body()
-            } catch {
-                guard error.code == .noSpace || error.code == .stalled else { throw error }
-                broadcast.send(.storeFailed(error))
-                guard pause(milliseconds: 100) else { throw .closed }
-            }
-        }
-    }
-
-    /// Waits; `false` when the member is being closed.
-    private func pause(milliseconds: UInt64) -> Bool {
-        lock.with {
-            let end = environment.time.monotonicNanoseconds + milliseconds * 1_000_000
-            while state.phase == .open, environment.time.monotonicNanoseconds < end {
-                changed.wait(lock, until: end)
-            }
-            return state.phase == .open
-        }
-    }
-
-    /// Opens the store again, and begins anew with what it holds. Needs the lock.
-    func restart(for error: EngineError) {
-        guard state.phase == .open, !state.isRestarting else { return }
-        state.isRestarting = true
-        state.failure = error
-        state.leading = nil
-        state.life += 1
-        state.forgetActions()
-        abandonTickets()
-        changed.broadcast()
-        broadcast.send(.storeFailed(error))
-        storeJobs.submit { [self] in reopen() }
-    }
-
-    private func reopen() {
-        let old = lock.with {
-            takeRole()
-            return state.engine.take()
-        }
-        old?.abandon()
-        feedJobs.submit { [self] in feed.removeAll() }
-        copyJobs.submit { [self] in copies.removeAll() }
-        while true {
-            do throws(EngineError) {
-                // What was being made durable is, before it is read.
-                let answer = JobAnswer<Void>()
-                markJobs.submit { answer.settle(.success(())) }
-                try answer.wait { [self] in lock.with { state.phase != .open } }
-                let opening = try MemberOpening(
-                    id,
-                    in: directory,
-                    membership: membership,
-                    options: options,
-                    environment: environment
-                )
-                lock.with { begin(opening) }
-                return
-            } catch {
-                broadcast.send(.storeFailed(error))
-                guard pause(milliseconds: 1_000) else { return lock.with { giveRoleBack() } }
-            }
-        }
-    }
-
-    private func begin(_ opening: MemberOpening) {
-        state.core = opening.core
-        state.record = opening.record
-        state.engine = opening.engine
-        state.incoming = opening.incoming
-        state.generation = opening.core.generation
-        state.points = nil
-        state.isPersisting = false
-        state.isRestarting = false
-        state.isSyncQueued = false
-        state.failure = nil
-        giveRoleBack()
-        give(.opened(isClean: false))
     }
 }
 

@@ -6,26 +6,33 @@ extension Member {
 
     /// Commits a batch, all of it or nothing, and waits for its own point and that of followers.
     ///
-    /// Once the write has begun it completes: the task may be cancelled, the wait goes on. An empty
-    /// batch writes nothing and waits for what was written before it.
+    /// A task that was cancelled before writes nothing; once the write has begun it completes, and
+    /// the wait goes on. An empty batch writes nothing and waits for what was written before it.
     ///
     /// - Parameters:
     ///   - batch: The operations.
     ///   - ack: What the write must have reached in the leader's own store.
     ///   - replicas: How many followers must have it, and how far.
+    ///   - sequence: The write's, when the store's clients choose them, see
+    ///     ``Engine/write(_:sequence:ack:)-(borrowing WriteBatch,_,_)``.
     /// - Returns: What the write had reached.
     /// - Throws: ``ReplicationError``: `notLeader` and `tooManyFollowers` when nothing was written;
     ///   `indeterminate`, with what was reached, when too few followers had it in time or the
-    ///   member stopped to lead; `store` when the leader's own store refused it.
+    ///   member stopped to lead; `store` when the leader's own store refused it;
+    ///   `CancellationError`.
     @discardableResult
     public func write(
         _ batch: borrowing WriteBatch,
         ack: AckPoint = .disk,
-        replicas: Requirement = .none
+        replicas: Requirement = .none,
+        sequence: UInt64? = nil
     ) async throws -> ReplicatedReceipt {
         let engine = try leadingEngine(replicas)
-        let (written, error) = await Self.commit(batch, ack, engine)
-        guard let written else { throw refusal(error) }
+        let (written, error) = await Self.commit(batch, ack, sequence, engine)
+        guard let written else {
+            if let error = error as? CancellationError { throw error }
+            throw refusal(error)
+        }
         let (ticket, pending) = enroll(written.position, ack, replicas)
         do {
             try await written.reached(ack.receiptPoint)
@@ -39,9 +46,14 @@ extension Member {
     private static func commit(
         _ batch: borrowing WriteBatch,
         _ ack: AckPoint,
+        _ sequence: UInt64?,
         _ engine: Engine
     ) async -> (WriteReceipt?, (any Error)?) {
         do {
+            if let sequence {
+                let ack = min(ack, .wal)
+                return (try await engine.write(batch, sequence: sequence, ack: ack), nil)
+            }
             return (try await engine.write(batch, ack: min(ack, .wal)), nil)
         } catch {
             return (nil, error)
@@ -102,12 +114,17 @@ extension Member {
     public func write(
         _ batch: borrowing WriteBatch,
         ack: AckPoint = .disk,
-        replicas: Requirement = .none
+        replicas: Requirement = .none,
+        sequence: UInt64? = nil
     ) throws(ReplicationError) -> ReplicatedReceipt {
         let engine = try leadingEngine(replicas)
         let written: WriteReceipt
         do throws(EngineError) {
-            written = try engine.write(batch, ack: min(ack, .wal))
+            if let sequence {
+                written = try engine.write(batch, sequence: sequence, ack: min(ack, .wal))
+            } else {
+                written = try engine.write(batch, ack: min(ack, .wal))
+            }
         } catch {
             throw refusal(error)
         }
@@ -188,8 +205,11 @@ extension Member {
 
     private func refusal(_ error: (any Error)?) -> ReplicationError {
         guard let error = error as? EngineError else { return .store(.closed) }
-        guard error.code == .notLeader else { return .store(error) }
-        return lock.with { notLeader }
+        return lock.with {
+            if error.code == .notLeader { return notLeader }
+            noteFailure()
+            return .store(error)
+        }
     }
 
     /// Tells the core of a record and of who waits for it.
@@ -232,7 +252,10 @@ extension Member {
         _ ticket: UInt64,
         _ error: EngineError
     ) -> ReplicationError {
-        lock.with { state.tickets[ticket] = nil }
+        lock.with {
+            state.tickets[ticket] = nil
+            noteFailure()
+        }
         let receipt = ReplicatedReceipt(
             position: written.position,
             local: written.reached,

@@ -68,6 +68,7 @@ public final class Member: Sendable {
     ///   - links: Carries messages between the members; stopped when the member is closed.
     ///   - options: How to open it.
     ///   - environment: Files, time, randomness and threads.
+    /// - Returns: The member; one that led and was closed cleanly leads.
     /// - Throws: ``EngineError`` with code `notAStore` when there is no member and none is to be
     ///   made, `wrongStore` when the directory is another member's, `locked` when it is open; what
     ///   opening its store throws.

@@ -52,6 +52,8 @@ final class MemberState: @unchecked Sendable {
     var life: UInt64 = 0
     /// The log's end at some times, for lags.
     var samples = LagSamples()
+    /// When copies that nobody wants any more are removed.
+    var nextTidyAt: Tick = 0
     var promotion: PendingOutcome?
 
     init(_ opening: MemberOpening) {
@@ -61,6 +63,11 @@ final class MemberState: @unchecked Sendable {
         incoming = opening.incoming
         generation = core.generation
     }
+
+    /// Whether so much waits for a mark that nothing more is taken: messages may be lost.
+    var isCrowded: Bool { waiting.count - waitingHead > MemberState.waitingMax }
+
+    private static let waitingMax = 10_000
 
     /// The next action, when one may be begun.
     func nextAction() -> CoreAction? {

@@ -371,8 +371,8 @@ extension FollowerCore {
         case .waitingForCopy(let end): since = end
         case .greeting, .cutting, .copying, .adopting: return
         }
-        // A copy never takes a log back, and is on the leader's line: of older epochs it has nothing
-        // behind the foundation.
+        // A copy never takes a log back, and is on the leader's line: of older epochs it has
+        // nothing behind the foundation.
         let end = offer.log.tail
         let isOnLine =
             end.epoch == leadership.epoch

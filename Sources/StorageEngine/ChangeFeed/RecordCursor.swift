@@ -20,6 +20,7 @@ package final class RecordCursor {
     /// - Parameters:
     ///   - last: No record behind this sequence is handed out.
     ///   - sizeMax: The most bytes of operations, but at least one record.
+    /// - Returns: At least one record, or `nil`.
     /// - Throws: ``EngineError`` with code `trimmed`, `corruption`, `io` or `closed`.
     package func next(
         through last: UInt64,

@@ -10,6 +10,7 @@ struct Sequencer {
     private(set) var epochs: [EpochEntry]
     /// Whether this opening has begun its epoch: it does so before its first write.
     private var hasBegun = false
+    private let policy: SequencePolicy
     /// The least sequence that may be given next; above the last one's successor where some were
     /// lost.
     private(set) var nextSequence: UInt64
@@ -18,7 +19,9 @@ struct Sequencer {
     ///   - recovered: Where the history ends.
     ///   - originates: Whether an epoch begins with the first write; a follower never begins one of
     ///     its own.
-    init(recovered: RecoveredLog, originates: Bool) {
+    ///   - policy: How sequences are chosen.
+    init(recovered: RecoveredLog, originates: Bool, policy: SequencePolicy = .counter) {
+        self.policy = policy
         hasBegun = !originates
         lastSequence = recovered.end.lastSequence
         logHash = recovered.end.logHash
@@ -78,13 +81,40 @@ struct Sequencer {
         lastStamp = max(lastStamp, record.head.stamp)
     }
 
-    /// Sequences one record and returns its head; ``logHash`` is then the hash with it.
+    /// Why a write may not have the sequence that its caller wants, or has none; `nil` when it may.
+    func refusal(of wanted: UInt64?, _ kind: RecordKind) -> EngineError? {
+        guard policy == .client else {
+            return wanted.map { _ in
+                .invalidArgument("only a store of its clients' sequences takes any")
+            }
+        }
+        guard let wanted else {
+            return kind == .noOp ? nil : .invalidArgument("the write needs its client's sequence")
+        }
+        guard wanted >= nextSequence, wanted <= ManifestFormat.numberMax else {
+            return EngineError(
+                .invalidArgument,
+                "the sequence \(wanted) is not above the last one, \(lastSequence)",
+                sequence: lastSequence
+            )
+        }
+        return nil
+    }
+
+    /// Sequences one record and returns its head; ``logHash`` is then the hash with it. A wanted
+    /// sequence must not be refused.
     mutating func next(
         _ kind: RecordKind = .data,
+        wanted: UInt64? = nil,
         digest: UInt64,
         wallMilliseconds: UInt64
     ) -> RecordHead {
         let stamp = max(wallMilliseconds << 16, lastStamp + 1)
+        switch policy {
+        case .counter: break
+        case .clock: nextSequence = max(nextSequence, stamp)
+        case .client: nextSequence = wanted ?? nextSequence
+        }
         let head = RecordHead(
             kind: kind,
             sequence: nextSequence,

@@ -11,6 +11,8 @@ final class Ticket: @unchecked Sendable {
     private(set) var large: LargeBlock?
     private(set) var digest: UInt64 = 0
     private(set) var kind = RecordKind.data
+    /// The sequence that the caller wants.
+    private(set) var wanted: UInt64?
     /// The record's place in the history, when a leader has given it one.
     private(set) var given: GivenRecord?
     /// Owns the operations of a writer that suspends.
@@ -46,6 +48,7 @@ final class Ticket: @unchecked Sendable {
         large = write.large
         digest = write.digest
         kind = write.kind
+        wanted = write.wanted
     }
 
     /// Takes operations that stay valid until the outcome is known.
@@ -56,6 +59,7 @@ final class Ticket: @unchecked Sendable {
         large = write.large
         digest = write.digest
         kind = write.kind
+        wanted = write.wanted
         outcome = .pending
         isDone = false
     }
@@ -81,8 +85,14 @@ struct PreparedWrite {
     let digest: UInt64
     let large: LargeBlock?
     let kind: RecordKind
+    let wanted: UInt64?
 
-    init(_ operations: UnsafeRawBufferPointer, kind: RecordKind = .data) {
+    init(
+        _ operations: UnsafeRawBufferPointer,
+        kind: RecordKind = .data,
+        wanted: UInt64? = nil
+    ) {
+        self.wanted = wanted
         self.operations = operations
         self.kind = kind
         digest = LogHash.digest(operations)

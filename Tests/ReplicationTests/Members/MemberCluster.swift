@@ -15,6 +15,8 @@ final class MemberCluster {
     let ids: [UniqueID]
     private(set) var members: [Member?]
     private let history = EventHistory()
+    /// Members whose disk is simulated.
+    var disks: [Int: SimulatedFileSystem] = [:]
     /// How members are opened from now on.
     var options = MemberOptions()
 
@@ -48,21 +50,36 @@ final class MemberCluster {
         var options = options
         adjust(&options)
         let member = try Member.open(
-            at: path(index),
+            at: disks[index] == nil ? path(index) : "member",
             id: ids[index],
             membership: membership,
             links: network.links(of: ids[index]),
-            options: options
+            options: options,
+            environment: environment(index)
         )
         members[index] = member
         history.listen(to: member, "\(index)")
         return member
     }
 
-    /// Opens all members; the first one begins the history.
-    func start() throws -> [Member] {
+    private func environment(_ index: Int) -> Environment {
+        guard let disk = disks[index] else { return .system() }
+        let system = Environment.system()
+        return Environment(
+            fileSystem: disk,
+            time: system.time,
+            entropy: system.entropy,
+            startsThreads: true
+        )
+    }
+
+    /// Opens all members; the first one begins the history, and the others have caught up.
+    func start() async throws -> [Member] {
         let opened = try ids.indices.map { try open($0) }
         try opened[0].bootstrap()
+        try await Self.wait("nobody is suspect", history) {
+            opened.allSatisfy { !$0.status.isSuspect }
+        }
         return opened
     }
 
@@ -94,6 +111,11 @@ final class MemberCluster {
         get throws { try #require(members[index]) }
     }
 
+    /// Asks a member to lead; another one may come to lead meanwhile.
+    static func promote(_ member: Member) async {
+        do { try await member.promote() } catch {}
+    }
+
     /// Waits for something that must come to be.
     static func wait(
         _ what: String,
@@ -113,10 +135,15 @@ final class MemberCluster {
         try await Self.wait("all members have one log", history) {
             let open = members.compactMap { $0 }
             guard open.contains(where: { $0.status.activity == .leading }) else { return false }
-            let logs = try open.map { try $0.engine?.history().end }
+            let logs = open.map(Self.end)
             return Set(logs).count == 1 && logs[0] != nil
                 && open.allSatisfy { ![.alone, .promoting].contains($0.status.activity) }
         }
+    }
+
+    /// Where a member's log ends; `nil` while another store takes its place.
+    private static func end(of member: Member) -> Position? {
+        do throws(EngineError) { return try member.engine?.history().end } catch { return nil }
     }
 
     /// All keys and values of a member, as text.

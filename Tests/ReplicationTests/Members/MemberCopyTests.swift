@@ -102,7 +102,7 @@ import Testing
 
     @Test func anEmptiedVoterIsNotTakenForWhatItWas() async throws {
         let cluster = try MemberCluster(voters: 3)
-        let members = try cluster.start()
+        let members = try await cluster.start()
         _ = try await members[0].put("1", for: "a", replicas: .allFollowers(at: .disk))
         try await MemberCluster.wait("nobody is suspect") {
             members.allSatisfy { !$0.status.isSuspect }
@@ -128,7 +128,7 @@ import Testing
 
     @Test func aVoterRestoredFromABackupCatchesUpBeforeItCounts() async throws {
         let cluster = try MemberCluster(voters: 3)
-        let members = try cluster.start()
+        let members = try await cluster.start()
         _ = try await members[0].put("1", for: "a", replicas: .allFollowers(at: .disk))
         let backups = cluster.directory.path + "/backups"
         let engine = try #require(members[0].engine)

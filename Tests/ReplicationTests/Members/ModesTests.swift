@@ -25,7 +25,7 @@ import Testing
     @Test(arguments: ReplicaPoint.allCases)
     func atLeastOneFollowerHasWhatWasAcknowledged(point: ReplicaPoint) async throws {
         let cluster = try MemberCluster(voters: 3)
-        let members = try cluster.start()
+        let members = try await cluster.start()
         for number in 0..<20 {
             let receipt = try await members[0].put(
                 "value \(number)",
@@ -45,7 +45,7 @@ import Testing
 
     @Test func aSemiSynchronousWriteWaitsForSoManyFollowers() async throws {
         let cluster = try MemberCluster(voters: 4)
-        let members = try cluster.start()
+        let members = try await cluster.start()
         let receipt = try await members[0].put(
             "1",
             for: "a",
@@ -73,7 +73,7 @@ import Testing
 
     @Test func aFullySynchronousWriteWaitsForAllVoters() async throws {
         let cluster = try MemberCluster(voters: 3, observers: 1)
-        let members = try cluster.start()
+        let members = try await cluster.start()
         let receipt = try await members[0].put("1", for: "a", replicas: .allFollowers(at: .applied))
         #expect(receipt.followers(at: .applied) == 2)
         #expect(try MemberCluster.contents(members[1]) == ["a": "1"])
@@ -86,7 +86,7 @@ import Testing
 
     @Test func requirementsMayBeMixedOnOneStore() async throws {
         let cluster = try MemberCluster(voters: 3)
-        let members = try cluster.start()
+        let members = try await cluster.start()
         let requirements: [(AckPoint, Requirement)] = [
             (.memory, .none), (.disk, .none), (.memory, .followers(1, at: .received)),
             (.wal, .followers(2, at: .wal)), (.disk, .followers(1, at: .disk)),
@@ -94,21 +94,7 @@ import Testing
         ]
         try await withThrowingTaskGroup(of: Void.self) { group in
             for task in 0..<8 {
-                group.addTask {
-                    for number in 0..<20 {
-                        let (ack, replicas) = requirements[(task + number) % requirements.count]
-                        let receipt = try await members[0].put(
-                            "\(number)",
-                            for: "\(task)-\(number)",
-                            ack: ack,
-                            replicas: replicas
-                        )
-                        #expect(receipt.local >= ack)
-                        if case .followers(let count, let point) = replicas {
-                            #expect(receipt.followers(at: point) >= count)
-                        }
-                    }
-                }
+                group.addTask { try await Self.write(members[0], task, requirements) }
             }
             try await group.waitForAll()
         }
@@ -117,6 +103,25 @@ import Testing
         #expect(contents.count == 160)
         #expect(try MemberCluster.contents(members[1]) == contents)
         #expect(try MemberCluster.contents(members[2]) == contents)
+    }
+
+    private static func write(
+        _ leader: Member,
+        _ task: Int,
+        _ requirements: [(AckPoint, Requirement)]
+    ) async throws {
+        for number in 0..<20 {
+            let (ack, replicas) = requirements[(task + number) % requirements.count]
+            let receipt = try await leader.put(
+                "\(number)",
+                for: "\(task)-\(number)",
+                ack: ack,
+                replicas: replicas
+            )
+            #expect(receipt.local >= ack)
+            guard case .followers(let count, let point) = replicas else { continue }
+            #expect(receipt.followers(at: point) >= count)
+        }
     }
 
     @Test func moreFollowersThanConfiguredFailAtTheCall() throws {
@@ -132,13 +137,45 @@ import Testing
 
     @Test func aFollowerRefusesWritesAndNamesTheLeader() async throws {
         let cluster = try MemberCluster(voters: 2)
-        let members = try cluster.start()
+        let members = try await cluster.start()
         try await MemberCluster.wait("it follows") { members[1].status.activity == .following }
         let error = #expect(throws: ReplicationError.self) { try members[1].put("1", for: "a") }
         #expect(error == .notLeader(hint: cluster.ids[0]))
         let engine = try #require(members[1].engine)
         let direct = #expect(throws: EngineError.self) { try engine.put("1", for: "a") }
         #expect(direct?.code == .notLeader)
+    }
+
+    @Test(arguments: SequencePolicy.allCases)
+    func sequencesMayHaveGaps(policy: SequencePolicy) async throws {
+        let cluster = try MemberCluster(voters: 2)
+        cluster.options.engine.sequences = policy
+        let members = try await cluster.start()
+        for number in 1...40 as ClosedRange<UInt64> {
+            var batch = WriteBatch()
+            try batch.put("\(number)", for: "\(number % 7)")
+            let receipt = try await members[0].write(
+                batch,
+                ack: .wal,
+                replicas: .followers(1, at: .applied),
+                sequence: policy == .client ? number * 1_000 : nil
+            )
+            #expect(receipt.followers(at: .applied) == 1)
+        }
+        try cluster.close(1)
+        try cluster.open(1)
+        try await cluster.waitUntilEqual()
+        try await cluster[1].promote()
+        var batch = WriteBatch()
+        try batch.put("last", for: "1")
+        _ = try await cluster[1].write(
+            batch,
+            replicas: .followers(1, at: .disk),
+            sequence: policy == .client ? 50_000 : nil
+        )
+        let contents = try MemberCluster.contents(cluster[0])
+        #expect(contents == (try MemberCluster.contents(cluster[1])))
+        #expect(contents["1"] == "last")
     }
 
     @Test func aDegradedStoreSaysSoInReceiptsAndIsRestored() async throws {

@@ -133,7 +133,8 @@ extension SimulatedRun {
         tally.sometimes(.readOnlyOpen)
     }
 
-    /// Changes a byte of a file: what is read is right, or is refused with an error that says where.
+    /// Changes a byte of a file: what is read is right, or is refused with an error that says
+    /// where.
     private func checkDamaged(
         _ image: SimulatedFileSystem,
         _ clock: SimulatedClock,

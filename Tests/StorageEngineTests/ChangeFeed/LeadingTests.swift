@@ -137,3 +137,147 @@ import Testing
         try again.close()
     }
 }
+
+/// Sequences by the clock, and by the client, with the engine's own threads.
+@Suite struct SequencePolicyTests {
+    private let directory = TemporaryDirectory()
+
+    private func open(
+        _ name: String,
+        _ policy: SequencePolicy,
+        of history: UniqueID? = nil
+    ) throws -> Engine {
+        var options = Engine.Options()
+        options.logger = .silent
+        options.logFileSize = 16_384
+        options.writeBufferSize = 20_000
+        options.sequences = policy
+        options.follows = history
+        return try Engine.open(at: "\(directory.path)/\(name)", options: options)
+    }
+
+    private func batch(_ key: String, _ value: String) throws -> WriteBatch {
+        var batch = WriteBatch()
+        try batch.put(value, for: key)
+        return batch
+    }
+
+    @Test func theClockGivesAscendingSequencesThroughReopens() throws {
+        var last: UInt64 = 0
+        for _ in 0..<3 {
+            let store = try open("clock", .clock)
+            let before = SystemTime().wallMilliseconds
+            for number in 0..<300 {
+                let ack: AckPoint = number % 2 == 0 ? .memory : .wal
+                let receipt = try store.put("\(number)", for: "k\(number % 20)", ack: ack)
+                #expect(receipt.position.sequence > last)
+                last = receipt.position.sequence
+            }
+            #expect(last >> 16 >= before)
+            #expect(store.lastSequence == last)
+            try store.close()
+        }
+        let store = try open("clock", .clock)
+        #expect(try store.history().end.sequence == last)
+        #expect(try contents(store).count == 20)
+        _ = try store.verify()
+        try store.close()
+    }
+
+    @Test func aClientsSequencesAreKeptAndOthersAreRefused() async throws {
+        let store = try open("client", .client)
+        try await store.write(batch("a", "1"), sequence: 1_000, ack: .wal)
+        for wanted in [0, 1, 999, 1_000, 1 << 63] as [UInt64] {
+            let error = #expect(throws: EngineError.self) {
+                try store.write(batch("a", "2"), sequence: wanted)
+            }
+            #expect(error?.code == .invalidArgument)
+        }
+        let without = #expect(throws: EngineError.self) { try store.put("2", for: "a") }
+        #expect(without?.code == .invalidArgument)
+        try await store.write(batch("a", "2"), sequence: 1_001, ack: .memory)
+        try await store.write(batch("b", "3"), sequence: 5_000_000_000_000, ack: .disk)
+        #expect(store.lastSequence == 5_000_000_000_000)
+        #expect(try contents(store) == ["a": "2", "b": "3"])
+        try await store.close()
+        let again = try open("client", .client)
+        #expect(again.lastSequence == 5_000_000_000_000)
+        #expect(try contents(again) == ["a": "2", "b": "3"])
+        try await again.close()
+        let counting = try open("counter", .counter)
+        let refused = #expect(throws: EngineError.self) {
+            try counting.write(batch("a", "1"), sequence: 7)
+        }
+        #expect(refused?.code == .invalidArgument)
+        try await counting.close()
+    }
+
+    /// Of writes that are refused inside a group the others are not touched.
+    @Test func concurrentClientsGetEachWriteInOrRefused() async throws {
+        let store = try open("many", .client)
+        let written = await withTaskGroup(of: [UInt64].self) { group in
+            for task in 0..<8 as Range<UInt64> {
+                group.addTask { await Self.write(store, task) }
+            }
+            return await group.reduce(into: []) { $0 += $1 }
+        }
+        #expect(!written.isEmpty)
+        #expect(Set(written).count == written.count)
+        let cursor = try store.recordCursor(after: .start)
+        var found: [UInt64] = []
+        while let records = try cursor.next(through: .max, sizeMax: 1 << 20) {
+            found += records.entries.map(\.head.sequence)
+        }
+        #expect(found == written.sorted())
+        try await store.close()
+        let again = try open("many", .client)
+        #expect(again.lastSequence == found.last)
+        try await again.close()
+    }
+
+    private static func write(_ store: Engine, _ task: UInt64) async -> [UInt64] {
+        var written: [UInt64] = []
+        for number in 1...100 as ClosedRange<UInt64> {
+            let sequence = number * 1_000 + task
+            var batch = WriteBatch()
+            do {
+                try batch.put("\(number)", for: "\(task)-\(number)")
+                let ack: AckPoint = number % 3 == 0 ? .memory : .wal
+                try await store.write(batch, sequence: sequence, ack: ack)
+                written.append(sequence)
+            } catch {}
+        }
+        return written
+    }
+
+    @Test(arguments: [SequencePolicy.clock, .client])
+    func followersAndConsumersPassOverGaps(policy: SequencePolicy) throws {
+        let leader = try open("leader", policy)
+        let follower = try open("follower", .counter, of: leader.historyID)
+        for number in 1...400 as ClosedRange<UInt64> {
+            let (key, value) = ("k\(number % 30)", "\(number)")
+            if policy == .client {
+                try leader.write(batch(key, value), sequence: number * number, ack: .wal)
+            } else {
+                try leader.put(value, for: key, ack: .wal)
+            }
+        }
+        let cursor = try FeedCursor.open(try leader.writable(), after: .start, horizon: .wal)
+        while case .batch(let records) = try cursor.next(readsFiles: true) {
+            try follower.apply(ChangeBatch(records))
+        }
+        #expect(try follower.position() == leader.position())
+        #expect(try contents(follower) == contents(leader))
+        var consumer = try leader.changeCursor(after: .start, upTo: .wal)
+        var (count, last) = (0, UInt64(0))
+        while try consumer.next() {
+            #expect(consumer.record.previousSequence == last)
+            last = consumer.record.position.sequence
+            count += 1
+        }
+        #expect(count == 400)
+        let middle = try leader.changeCursor(after: Position(sequence: last - 1), upTo: .wal)
+        #expect(middle.position.sequence == last - 1)
+        for store in [leader, follower] { try store.close() }
+    }
+}

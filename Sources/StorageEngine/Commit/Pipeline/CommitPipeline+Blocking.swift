@@ -37,10 +37,11 @@ extension CommitPipeline {
     /// Commits encoded operations and waits for their ack point.
     func write(
         _ operations: UnsafeRawBufferPointer,
+        wanting sequence: UInt64? = nil,
         ack: AckPoint
     ) throws(EngineError) -> WriteReceipt {
         let start = now
-        let result = try write(PreparedWrite(operations), ack: ack)
+        let result = try write(PreparedWrite(operations, wanted: sequence), ack: ack)
         metrics.writes(ack).record(nanoseconds: now - start)
         return receipt(result, ack)
     }

@@ -42,6 +42,7 @@ final class CommitPipeline: @unchecked Sendable {
         let failsIfStalled: Bool
         /// Whether all records come from a leader, at first.
         let isFollower: Bool
+        let sequences: SequencePolicy
     }
 
     // Constant.
@@ -97,7 +98,11 @@ final class CommitPipeline: @unchecked Sendable {
         self.maintenance = maintenance
         readState = maintenance.readState
         (writer, catalog, slots) = log
-        sequencer = Sequencer(recovered: recovered, originates: !limits.isFollower)
+        sequencer = Sequencer(
+            recovered: recovered,
+            originates: !limits.isFollower,
+            policy: limits.sequences
+        )
         state = PipelineState(lastSequence: recovered.end.lastSequence)
         state.isFollowing = limits.isFollower
         state.epochs = recovered.epochs

@@ -65,7 +65,8 @@ extension Engine {
 
     /// Accepts writes from now on, in an epoch that begins with the first of them.
     ///
-    /// - Throws: ``EngineError`` with code `noSpace`, `io`, `indeterminate`, `poisoned` or `closed`.
+    /// - Throws: ``EngineError`` with code `noSpace`, `io`, `indeterminate`, `poisoned` or
+    ///   `closed`.
     package func lead(_ epoch: Epoch) throws(EngineError) { try writable().lead(epoch) }
 
     /// Refuses writes from now on; those inside have ended when this returns.

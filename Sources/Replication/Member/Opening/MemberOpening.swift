@@ -147,11 +147,13 @@ struct MemberOpening {
         options.follows = record.mark.history
         options.createIfMissing = record.storeID == nil
         let name = MemberDirectory.store(record.storeNumber)
-        return try Engine.open(
+        let engine = try Engine.open(
             at: "\(directory.path)/\(name)",
             options: options,
             environment: environment
         )
+        OutgoingCopies.dropSlots(of: engine)
+        return engine
     }
 }
 
