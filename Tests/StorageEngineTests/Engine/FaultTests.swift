@@ -80,7 +80,9 @@ import Testing
     @Test func whatAFailedSyncLeftIsWrittenAgain() throws {
         let fileSystem = SimulatedFileSystem()
         do {
-            let stepper = EngineStepper(try openSimulated(fileSystem))
+            let engine = try openSimulated(fileSystem)
+            defer { withExtendedLifetime(engine) {} }
+            let stepper = EngineStepper(engine)
             #expect(try stepper.put("1", for: "a", ack: .disk).code == nil)
             fileSystem.inject(SimulatedFault(.dataSync, errno: EIO))
             #expect(try stepper.put("2", for: "b", ack: .disk).code == .indeterminate)
