@@ -1,7 +1,7 @@
 package import StorageEngine
 
 /// A point that a write can reach at a follower.
-package enum ReplicaPoint: UInt8, Hashable, Sendable, CaseIterable {
+public enum ReplicaPoint: UInt8, Hashable, Sendable, CaseIterable {
     /// In the follower's memory: lost when its process dies.
     case received
     /// Accepted by the follower's kernel.
@@ -13,8 +13,10 @@ package enum ReplicaPoint: UInt8, Hashable, Sendable, CaseIterable {
 }
 
 /// How many followers a write waits for, besides its local point.
-package enum Requirement: Hashable, Sendable {
+public enum Requirement: Hashable, Sendable {
+    /// No follower: the local point alone counts.
     case none
+    /// So many distinct voters besides the leader.
     case followers(Int, at: ReplicaPoint)
     /// Every voter but the leader, whether it is there or not.
     case allFollowers(at: ReplicaPoint)

@@ -52,7 +52,7 @@ struct Feeder: Sendable {
     private static let greetingsMax = 1_024
     private static let reportsMax = 256
 
-    var sessionCount: Int { sessions.count }
+    var sessionIDs: [UInt64] { sessions.map(\.id) }
 
     // MARK: The line
 

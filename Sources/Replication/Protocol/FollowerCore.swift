@@ -32,6 +32,8 @@ struct FollowerCore: Sendable {
         var leadership: Leadership?
         var route: [UniqueID] = []
         var beat: UInt64 = 0
+        /// The end of the leader's log, as the last beat has it.
+        var leaderTail: Tail?
         var lastHeard: Tick
         /// Whether anything came since the feeder was told that it is followed.
         var hasBegun = false
@@ -70,6 +72,18 @@ struct FollowerCore: Sendable {
 
     /// The epoch of the leader that is followed, once a feeder has said so.
     var epoch: Epoch? { upstream?.leadership?.epoch }
+
+    /// Who feeds this member, once that one has said whom it follows itself.
+    var feeder: UniqueID? { upstream.flatMap { $0.leadership == nil ? nil : $0.peer } }
+
+    /// The end of the leader's log, as the last beat has it.
+    var leaderTail: Tail? { upstream?.leaderTail }
+
+    /// Whether packs and parts of a session are wanted.
+    func isSession(_ id: UInt64, _ peer: UniqueID) -> Bool {
+        guard let upstream, upstream.peer == peer, upstream.leadership != nil else { return false }
+        return upstream.session == id
+    }
 
     /// Whether a refusal answers this member's greeting, or ends its session.
     func isMine(_ refusal: Refusal, from peer: UniqueID) -> Bool {
@@ -313,6 +327,7 @@ struct FollowerCore: Sendable {
         self.upstream?.route = beat.route + [ground.id]
         self.upstream?.lastHeard = ground.now
         self.upstream?.hasBegun = true
+        self.upstream?.leaderTail = beat.tail
         guard upstream.stage == .streaming else { return false }
         if !beat.tail.ranksAbove(ground.log.tail) { self.upstream?.lastProgress = ground.now }
         self.upstream?.beat = beat.count

@@ -405,3 +405,24 @@ package struct MemberCore: Sendable {
         ground.actions.append(.complete(ticket: ticket, outcome))
     }
 }
+
+// MARK: What a host shows
+
+extension MemberCore {
+    package var role: Role { ground.role }
+    package var watermarks: Watermarks { ground.watermarks }
+    /// Who feeds this member, when anybody does.
+    package var feederID: UniqueID? { leader == nil ? follower.feeder : nil }
+    /// The end of the leader's log as this member knows it.
+    package var leaderTail: Tail? { leader == nil ? follower.leaderTail : ground.log.tail }
+    /// What the members behind this one reported last.
+    package var reports: [MemberReport] { feeder.reports }
+    /// The sessions of those that this member feeds.
+    package var sessions: [UInt64] { feeder.sessionIDs }
+    package var isPromoting: Bool { promotion != nil }
+
+    /// Whether packs and parts of a session are wanted; others need not be looked at.
+    package func isFed(by peer: UniqueID, session: UInt64) -> Bool {
+        follower.isSession(session, peer)
+    }
+}

@@ -1,18 +1,18 @@
-package import StorageEngine
+public import StorageEngine
 
 /// Who counts. Static: every member is started with the same one.
 ///
 /// A voter's acknowledgements count, and voters are consulted before anybody begins to lead. Any
 /// other member is an observer: it follows, but never counts and never leads.
-package struct Membership: Hashable, Sendable {
+public struct Membership: Hashable, Sendable {
     /// The voters, the leader among them, ascending.
-    package let voters: [UniqueID]
+    public let voters: [UniqueID]
     /// The smallest number of followers in a requirement that carries a failover promise (w₀).
-    package let failoverFollowers: Int
+    public let failoverFollowers: Int
 
     /// - Throws: `invalidArgument` when a voter is named twice, there is none, or the number of
     ///   followers is not between 1 and the number of voters less one (0 for a single voter).
-    package init(voters: [UniqueID], failoverFollowers: Int) throws(EngineError) {
+    public init(voters: [UniqueID], failoverFollowers: Int = 1) throws(EngineError) {
         let sorted = voters.sorted { ($0.high, $0.low) < ($1.high, $1.low) }
         guard !sorted.isEmpty, zip(sorted, sorted.dropFirst()).allSatisfy({ $0 != $1 }) else {
             throw .invalidArgument("voters must be distinct, and at least one")

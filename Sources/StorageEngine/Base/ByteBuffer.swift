@@ -16,6 +16,9 @@ package struct ByteBuffer: ~Copyable, @unchecked Sendable {
     /// The bytes; valid until the next change.
     package var bytes: UnsafeRawBufferPointer { UnsafeRawBufferPointer(start: base, count: count) }
 
+    /// A copy of the bytes.
+    package var contents: [UInt8] { Array(bytes) }
+
     package mutating func removeAll() { count = 0 }
 
     /// Forgets the bytes behind a count.

@@ -1,11 +1,25 @@
 /// 128 random bits that name a history of writes or one directory that holds it.
-public struct UniqueID: Hashable, Sendable, CustomStringConvertible {
+public struct UniqueID: Hashable, Sendable, LosslessStringConvertible {
     /// The upper and the lower 64 bits.
     public let high, low: UInt64
 
     package init(high: UInt64, low: UInt64) {
         self.high = high
         self.low = low
+    }
+
+    /// Reads the text form; `nil` for any other text.
+    public init?(_ description: String) {
+        let digits = description.utf8
+        let isText =
+            digits.count == 32
+            && digits.allSatisfy { byte in
+                (0x30...0x39).contains(byte) || (0x61...0x66).contains(byte)
+            }
+        guard isText, let high = UInt64(description.prefix(16), radix: 16),
+            let low = UInt64(description.suffix(16), radix: 16)
+        else { return nil }
+        self.init(high: high, low: low)
     }
 
     /// 32 lowercase hexadecimal digits.

@@ -76,6 +76,16 @@ package struct RecordBatch: Sendable {
         return RecordBatch(storage: storage, range: range.prefix(count))
     }
 
+    /// The first records, with at most so many bytes of operations, but at least one.
+    package func prefix(sizeMax: Int) -> RecordBatch {
+        var size = 0
+        let count = entries.prefix { entry in
+            size += entry.size
+            return size <= sizeMax
+        }.count
+        return RecordBatch(storage: storage, range: range.prefix(max(count, 1)))
+    }
+
     /// The records behind the first ones.
     package func dropFirst(_ count: Int) -> RecordBatch {
         RecordBatch(storage: storage, range: range.dropFirst(count))

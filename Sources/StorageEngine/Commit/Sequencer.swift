@@ -10,6 +10,7 @@ struct Sequencer {
     private(set) var epochs: [EpochEntry]
     /// Whether this opening has begun its epoch: it does so before its first write.
     private var hasBegun = false
+    private let policy: SequencePolicy
     /// The least sequence that may be given next; above the last one's successor where some were
     /// lost.
     private(set) var nextSequence: UInt64
@@ -18,7 +19,9 @@ struct Sequencer {
     ///   - recovered: Where the history ends.
     ///   - originates: Whether an epoch begins with the first write; a follower never begins one of
     ///     its own.
-    init(recovered: RecoveredLog, originates: Bool) {
+    ///   - policy: How sequences are chosen.
+    init(recovered: RecoveredLog, originates: Bool, policy: SequencePolicy = .counter) {
+        self.policy = policy
         hasBegun = !originates
         lastSequence = recovered.end.lastSequence
         logHash = recovered.end.logHash
@@ -50,14 +53,23 @@ struct Sequencer {
 
     /// Begins an epoch behind the last record; one that has no record yet is forgotten.
     mutating func begin(_ next: Epoch) {
-        if let current = epochs.last, current.lastSequenceBefore == lastSequence {
-            logHash = current.logHashBefore
-            epochs.removeLast()
-        }
+        forgetEmptyEpoch()
         epochs.append(
             EpochEntry(epoch: next, lastSequenceBefore: lastSequence, logHashBefore: logHash)
         )
         logHash = LogHash.begin(next, after: logHash)
+    }
+
+    /// Whether the current epoch has no record yet.
+    var isEpochEmpty: Bool { epochs.last?.lastSequenceBefore == lastSequence }
+
+    /// The epoch table without an epoch that has no record.
+    var epochsWithRecords: [EpochEntry] { isEpochEmpty ? epochs.dropLast() : epochs }
+
+    /// Forgets the current epoch, which has no record yet.
+    mutating func forgetEmptyEpoch() {
+        guard isEpochEmpty, let current = epochs.popLast() else { return }
+        logHash = current.logHashBefore
     }
 
     /// Takes in a record that a leader has sequenced, which follows the last one.
@@ -69,10 +81,42 @@ struct Sequencer {
         lastStamp = max(lastStamp, record.head.stamp)
     }
 
-    /// Sequences one record and returns its head; ``logHash`` is then the hash with it.
-    mutating func next(digest: UInt64, wallMilliseconds: UInt64) -> RecordHead {
+    /// Why a write may not have the sequence that its caller wants, or has none; `nil` when it may.
+    func refusal(of wanted: UInt64?, _ kind: RecordKind) -> EngineError? {
+        guard policy == .client else {
+            return wanted.map { _ in
+                .invalidArgument("only a store of its clients' sequences takes any")
+            }
+        }
+        guard let wanted else {
+            return kind == .noOp ? nil : .invalidArgument("the write needs its client's sequence")
+        }
+        guard wanted >= nextSequence, wanted <= ManifestFormat.numberMax else {
+            return EngineError(
+                .invalidArgument,
+                "the sequence \(wanted) is not above the last one, \(lastSequence)",
+                sequence: lastSequence
+            )
+        }
+        return nil
+    }
+
+    /// Sequences one record and returns its head; ``logHash`` is then the hash with it. A wanted
+    /// sequence must not be refused.
+    mutating func next(
+        _ kind: RecordKind = .data,
+        wanted: UInt64? = nil,
+        digest: UInt64,
+        wallMilliseconds: UInt64
+    ) -> RecordHead {
         let stamp = max(wallMilliseconds << 16, lastStamp + 1)
+        switch policy {
+        case .counter: break
+        case .clock: nextSequence = max(nextSequence, stamp)
+        case .client: nextSequence = wanted ?? nextSequence
+        }
         let head = RecordHead(
+            kind: kind,
             sequence: nextSequence,
             previousSequence: lastSequence,
             stamp: stamp

@@ -10,6 +10,9 @@ final class Ticket: @unchecked Sendable {
     private(set) var operations = UnsafeRawBufferPointer(start: nil, count: 0)
     private(set) var large: LargeBlock?
     private(set) var digest: UInt64 = 0
+    private(set) var kind = RecordKind.data
+    /// The sequence that the caller wants.
+    private(set) var wanted: UInt64?
     /// The record's place in the history, when a leader has given it one.
     private(set) var given: GivenRecord?
     /// Owns the operations of a writer that suspends.
@@ -44,6 +47,8 @@ final class Ticket: @unchecked Sendable {
         self.ack = ack
         large = write.large
         digest = write.digest
+        kind = write.kind
+        wanted = write.wanted
     }
 
     /// Takes operations that stay valid until the outcome is known.
@@ -53,6 +58,8 @@ final class Ticket: @unchecked Sendable {
         operations = write.operations
         large = write.large
         digest = write.digest
+        kind = write.kind
+        wanted = write.wanted
         outcome = .pending
         isDone = false
     }
@@ -77,9 +84,17 @@ struct PreparedWrite {
     let operations: UnsafeRawBufferPointer
     let digest: UInt64
     let large: LargeBlock?
+    let kind: RecordKind
+    let wanted: UInt64?
 
-    init(_ operations: UnsafeRawBufferPointer) {
+    init(
+        _ operations: UnsafeRawBufferPointer,
+        kind: RecordKind = .data,
+        wanted: UInt64? = nil
+    ) {
+        self.wanted = wanted
         self.operations = operations
+        self.kind = kind
         digest = LogHash.digest(operations)
         large = operations.count > LogFormat.largeSize ? LargeBlock(compressing: operations) : nil
     }

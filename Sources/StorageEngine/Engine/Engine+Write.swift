@@ -205,3 +205,54 @@ extension Engine {
         return WriteReceipt(position: position, reached: ack, pipeline: pipeline)
     }
 }
+
+/// Writes at sequences of the caller's own (``SequencePolicy/client``).
+extension Engine {
+    /// Commits a batch at a sequence, all of it or nothing, and waits for an ack point; blocks the
+    /// calling thread.
+    ///
+    /// - Parameters:
+    ///   - batch: The operations; not empty.
+    ///   - sequence: Above that of every write before, at most 2⁶².
+    ///   - ack: When the write counts as done.
+    /// - Returns: The write's position, and what it had reached.
+    /// - Throws: As ``write(_:ack:)-(borrowing WriteBatch,_)``; `invalidArgument`, with the last
+    ///   sequence, when this one is not above it, or the store chooses its own.
+    @discardableResult
+    public func write(
+        _ batch: borrowing WriteBatch,
+        sequence: UInt64,
+        ack: AckPoint = .disk
+    ) throws(EngineError) -> WriteReceipt {
+        let pipeline = try writable()
+        guard !batch.isEmpty else { throw Self.emptyBatch }
+        return try batch.withOperations { operations throws(EngineError) in
+            try pipeline.write(operations, wanting: sequence, ack: ack)
+        }
+    }
+
+    /// Commits a batch at a sequence, all of it or nothing, and waits for an ack point; suspends
+    /// meanwhile.
+    ///
+    /// - Returns: The write's position, and what it had reached.
+    /// - Throws: As the blocking form; `CancellationError`.
+    @discardableResult
+    public func write(
+        _ batch: borrowing WriteBatch,
+        sequence: UInt64,
+        ack: AckPoint = .disk
+    ) async throws -> WriteReceipt {
+        try Task.checkCancellation()
+        let pipeline = try writable()
+        guard !batch.isEmpty else { throw Self.emptyBatch }
+        let started = pipeline.now
+        let ticket = try batch.withOperations { operations throws(EngineError) in
+            try pipeline.begin(operations, wanting: sequence, ack: ack)
+        }
+        return try await pipeline.end(ticket, ack: ack, since: started)
+    }
+
+    private static let emptyBatch = EngineError.invalidArgument(
+        "an empty batch has no place in the history"
+    )
+}

@@ -8,6 +8,7 @@ extension Engine {
     /// | ``createIfMissing`` | true | | make the store when the directory is empty or absent |
     /// | ``readOnly`` | false | | change nothing on disk; several readers may share a store |
     /// | ``follows`` | nil | | the history that the store follows |
+    /// | ``sequences`` | counter | | how the sequences of writes are chosen |
     /// | ``memoryWindow`` | 1,048,576 | bytes | most that a process death takes of `.memory` |
     /// | ``memoryDelay`` | 10 ms | time | goal for the wait of `.memory` writes for the log |
     /// | ``syncInterval`` | 1 s | time | most that a write waits for a sync nobody asked for |
@@ -33,6 +34,8 @@ extension Engine {
         /// ``Follower``, and writes of its own are refused. A new store takes this history's name.
         /// `nil` for a store that is written to.
         public var follows: UniqueID?
+        /// How the sequences of writes are chosen; a follower keeps its leader's.
+        public var sequences = SequencePolicy.counter
         /// The most bytes that wait for the log, and are lost when the process dies; at least
         /// 4,096. A single larger write waits for the log itself.
         public var memoryWindow = 1 << 20
@@ -68,6 +71,9 @@ extension Engine {
         /// Whether writes throw `stalled` when flushes or compactions are so far behind that they
         /// would be slowed or held, instead of waiting.
         public var failsIfStalled = false
+        /// Whether the store is a replication member's: it takes a leader's records, or makes its
+        /// own while the member leads, see ``Engine/lead(_:)``.
+        package var isMember = false
         /// When levels are compacted, and how large their segments are.
         package var compaction = CompactionLimits()
         /// Whether a directory that its group or everybody may write to is accepted.
@@ -130,7 +136,8 @@ extension Engine {
                 syncInterval: Self.nanoseconds(syncInterval),
                 logFileSize: logFileSize,
                 failsIfStalled: failsIfStalled,
-                isFollower: follows != nil
+                isFollower: follows != nil || isMember,
+                sequences: sequences
             )
         }
 

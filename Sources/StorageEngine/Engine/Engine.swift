@@ -167,6 +167,9 @@ public final class Engine: Sendable {
         if let refusal = lifetime.refusal { throw refusal }
     }
 
+    /// Closes the files as they are; for a store whose log has failed, or that was synced.
+    package func abandon() { lifetime.abandon() }
+
     // MARK: - Inspection
 
     /// Where the history ends: the position of the last write that is readable.

@@ -11,6 +11,14 @@ package enum FileName: Hashable, Sendable {
     case slots
     /// The next `SLOTS` while it is written: `SLOTS.tmp`.
     case temporarySlots
+    /// What a replication member remembers: `MEMBER`.
+    case member
+    /// The next `MEMBER` while it is written: `MEMBER.tmp`.
+    case temporaryMember
+    /// What a copy is that comes in parts: `COPY`.
+    case copy
+    /// The next `COPY` while it is written: `COPY.tmp`.
+    case temporaryCopy
     /// What the engine that has the directory open holds a lock on: `LOCK`.
     case lock
     /// The directory of bytes that were cut off and not thrown away: `quarantine`.
@@ -35,6 +43,7 @@ package enum FileName: Hashable, Sendable {
     package init?(parsing name: String) {
         let candidates: [FileName] = [
             .store, .temporaryStore, .slots, .temporarySlots, .lock, .quarantine,
+            .member, .temporaryMember, .copy, .temporaryCopy,
         ]
         if let found = candidates.first(where: { $0.isSpelled(name) }) {
             self = found
@@ -58,10 +67,13 @@ package enum FileName: Hashable, Sendable {
         switch self {
         case .store: .temporaryStore
         case .slots: .temporarySlots
+        case .member: .temporaryMember
+        case .copy: .temporaryCopy
         case .log(let number): .temporaryLog(number)
         case .backup(let number): .temporaryBackup(number)
-        case .temporaryStore, .temporarySlots, .lock, .quarantine, .temporaryLog, .manifest,
-            .segment, .temporaryBackup, .savedLog, .savedSegment:
+        case .temporaryStore, .temporarySlots, .temporaryMember, .temporaryCopy, .lock,
+            .quarantine, .temporaryLog, .manifest, .segment, .temporaryBackup, .savedLog,
+            .savedSegment:
             nil
         }
     }
@@ -78,6 +90,10 @@ extension FileName: CustomStringConvertible {
         case .temporaryStore: "STORE.tmp"
         case .slots: "SLOTS"
         case .temporarySlots: "SLOTS.tmp"
+        case .member: "MEMBER"
+        case .temporaryMember: "MEMBER.tmp"
+        case .copy: "COPY"
+        case .temporaryCopy: "COPY.tmp"
         case .lock: "LOCK"
         case .quarantine: "quarantine"
         case .log(let number): "\(padded(number)).log"
@@ -120,6 +136,10 @@ extension FileName: Comparable {
         case .savedSegment(let number, let checksum): (11, number, checksum)
         case .slots: (12, 0, 0)
         case .temporarySlots: (13, 0, 0)
+        case .member: (14, 0, 0)
+        case .temporaryMember: (15, 0, 0)
+        case .copy: (16, 0, 0)
+        case .temporaryCopy: (17, 0, 0)
         }
     }
 }

@@ -192,7 +192,8 @@ extension FileName {
         switch self {
         case .log, .manifest, .segment, .temporaryStore, .slots: true
         case .store, .lock, .quarantine, .temporaryLog, .temporarySlots, .backup,
-            .temporaryBackup, .savedLog, .savedSegment:
+            .temporaryBackup, .savedLog, .savedSegment, .member, .temporaryMember, .copy,
+            .temporaryCopy:
             false
         }
     }

@@ -1,7 +1,7 @@
 /// What the headers of log files, manifests, lists of backups and packs have in common: magic
 /// number, format version, size and features at the beginning, a checksum at the end. They have
 /// these places in every version.
-struct FilePreamble: Sendable {
+package struct FilePreamble: Sendable {
     let magic: UInt64
     let version: UInt32
     let headerSize: Int
@@ -9,10 +9,24 @@ struct FilePreamble: Sendable {
     /// What the file is, in errors: `log file`.
     let kind: String
 
+    package init(
+        magic: UInt64,
+        version: UInt32,
+        headerSize: Int,
+        knownFeatures: UInt64,
+        kind: String
+    ) {
+        self.magic = magic
+        self.version = version
+        self.headerSize = headerSize
+        self.knownFeatures = knownFeatures
+        self.kind = kind
+    }
+
     private var checksumOffset: Int { headerSize - 8 }
 
     /// Begins a header.
-    func begin() -> ByteBuffer {
+    package func begin() -> ByteBuffer {
         var buffer = ByteBuffer(capacity: headerSize)
         buffer.append(magic)
         buffer.append(version)
@@ -23,7 +37,7 @@ struct FilePreamble: Sendable {
     }
 
     /// Ends a header: zeros, and the checksum.
-    func finish(_ buffer: inout ByteBuffer) {
+    package func finish(_ buffer: inout ByteBuffer) {
         buffer.append(zeros: checksumOffset - buffer.count)
         buffer.append(Checksum.xxh3(buffer.bytes))
     }
@@ -36,7 +50,7 @@ struct FilePreamble: Sendable {
     ///
     /// - Throws: ``EngineError`` with code `corruption` or `unsupportedFormat`. `file` is what it
     ///   names; `nil` for what is in no file.
-    func check(
+    package func check(
         _ bytes: UnsafeRawBufferPointer,
         file: String?
     ) throws(EngineError) -> ByteReader {
@@ -66,7 +80,7 @@ struct FilePreamble: Sendable {
         return reader
     }
 
-    func corrupt(_ what: String, _ file: String?, at offset: UInt64) -> EngineError {
+    package func corrupt(_ what: String, _ file: String?, at offset: UInt64) -> EngineError {
         let message = "reading a \(kind)'s header: \(what)"
         return EngineError(.corruption, message, file: file, offset: offset)
     }

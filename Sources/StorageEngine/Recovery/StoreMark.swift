@@ -51,6 +51,17 @@ package struct StoreMark: Hashable, Sendable {
         self.lastStamp = lastStamp
     }
 
+    /// Reads the mark of a store's directory.
+    ///
+    /// - Throws: ``EngineError`` with code `corruption`, `unsupportedFormat` or `io`.
+    package init(in directory: StoreDirectory) throws(EngineError) {
+        let file = try directory.open(.store, for: .read)
+        let bytes = try file.read(count: Self.sizeMax + 1, at: 0)
+        self = try bytes.span.withUnsafeBytes { bytes throws(EngineError) in
+            try StoreMark(decoding: bytes)
+        }
+    }
+
     package func encoded() -> ByteBuffer {
         var buffer = ByteBuffer(capacity: Self.encodedSize)
         buffer.append(Self.magic)

@@ -212,9 +212,10 @@ private struct OwnedFiles {
                 ? "the manifest does not name it any more" : "the manifest does not know it"
         case .manifest(let number):
             return number == manifest ? nil : "STORE names another manifest"
-        case .temporaryStore, .temporarySlots, .temporaryLog:
+        case .temporaryStore, .temporarySlots, .temporaryLog, .temporaryMember, .temporaryCopy:
             return "left behind while it was written"
         case .backup, .temporaryBackup, .savedLog, .savedSegment: return "of a backup"
+        case .member, .copy: return "of a replication member"
         // Log files before the log's start are kept for consumers.
         case .store, .slots, .lock, .quarantine, .log: return nil
         }

@@ -140,14 +140,22 @@ extension CommitPipeline {
         lock.acquire()
         defer { lock.release() }
         try takeAllRoles()
+        try changeEpoch { $0.begin(epoch) }
+        maintenance.events.emit(.epochBegan(epoch))
+    }
+
+    /// Changes the epoch, and the log file with it. Needs the lock, and lets it go meanwhile; all
+    /// roles are held, and given back.
+    func changeEpoch(_ change: (inout Sequencer) -> Void) throws(EngineError) {
         var ahead = state.ahead.take()
         let syncedThrough = state.syncedLength
         let earlier = sequencer
         lock.release()
-        sequencer.begin(epoch)
+        change(&sequencer)
         let completion = changeFile(to: &ahead, syncedThrough)
         lock.acquire()
         state.isCommitTaken = false
+        state.isMakingAhead = false
         defer { dispatch() }
         switch completion {
         case .rotated:
@@ -169,30 +177,35 @@ extension CommitPipeline {
             state.unsyncedSince = nil
         }
         state.epochs = sequencer.epochs
-        maintenance.events.emit(.epochBegan(epoch))
     }
 
-    private func giveFileRolesBack() {
+    func giveFileRolesBack() {
         state.isAppendTaken = false
         state.isSyncTaken = false
     }
 
-    /// Waits until nobody has a role, and takes them all. Needs the lock.
-    private func takeAllRoles() throws(EngineError) {
-        state.boundaryWaiterCount += 1
-        while state.isCommitTaken || state.isAppendTaken || state.isSyncTaken
-            || state.isMakingAhead || state.rotation != .none
-        {
-            boundaryCondition.wait(lock)
-        }
-        state.boundaryWaiterCount -= 1
-        if let endRefusal {
-            dispatch()
-            throw endRefusal
-        }
+    /// Waits until nobody has a role and the log buffer is written out, and takes all roles, with
+    /// the making of the next file. Needs the lock.
+    func takeAllRoles() throws(EngineError) {
+        repeat {
+            // A log file has no record of another epoch than its own.
+            if let failure = work(to: .wal, state.lastSequence) { throw failure }
+            state.boundaryWaiterCount += 1
+            while state.isCommitTaken || state.isAppendTaken || state.isSyncTaken
+                || state.isMakingAhead || state.rotation != .none
+            {
+                boundaryCondition.wait(lock)
+            }
+            state.boundaryWaiterCount -= 1
+            if let endRefusal {
+                dispatch()
+                throw endRefusal
+            }
+        } while state.appendedSequence < state.lastSequence
         state.isCommitTaken = true
         state.isAppendTaken = true
         state.isSyncTaken = true
+        state.isMakingAhead = true
     }
 
     /// Goes on in a new file, which is made unless there is one; without a current file that is

@@ -37,12 +37,19 @@ extension CommitPipeline {
     /// Commits encoded operations and waits for their ack point.
     func write(
         _ operations: UnsafeRawBufferPointer,
+        wanting sequence: UInt64? = nil,
         ack: AckPoint
     ) throws(EngineError) -> WriteReceipt {
         let start = now
-        let result = try write(PreparedWrite(operations), ack: ack)
+        let result = try write(PreparedWrite(operations, wanted: sequence), ack: ack)
         metrics.writes(ack).record(nanoseconds: now - start)
         return receipt(result, ack)
+    }
+
+    /// Commits a record without operations and waits for its ack point.
+    func writeNoOp(ack: AckPoint) throws(EngineError) -> WriteReceipt {
+        let nothing = UnsafeRawBufferPointer(start: nil, count: 0)
+        return receipt(try write(PreparedWrite(nothing, kind: .noOp), ack: ack), ack)
     }
 
     func receipt(_ result: Result, _ ack: AckPoint) -> WriteReceipt {

@@ -5,10 +5,10 @@ internal import Synchronization
 extension CommitPipeline {
     /// Why a new write is refused, `nil` when it is not.
     var refusal: EngineError? {
-        endRefusal ?? (limits.isFollower ? Self.notLeader : stallRefusal)
+        endRefusal ?? (state.isFollowing ? Self.notLeader : stallRefusal)
     }
 
-    private static let notLeader = EngineError(
+    static let notLeader = EngineError(
         .notLeader,
         "the store follows a leader, and takes no writes of its own"
     )

@@ -36,8 +36,16 @@ extension CommitPipeline {
             if let given = ticket.given {
                 sequencer.accept(given)
                 head = given.head
+            } else if let refusal = sequencer.refusal(of: ticket.wanted, ticket.kind) {
+                ticket.outcome = .failed(refusal)
+                continue
             } else {
-                head = sequencer.next(digest: ticket.digest, wallMilliseconds: wall)
+                head = sequencer.next(
+                    ticket.kind,
+                    wanted: ticket.wanted,
+                    digest: ticket.digest,
+                    wallMilliseconds: wall
+                )
             }
             active.append(
                 head,
@@ -68,7 +76,10 @@ extension CommitPipeline {
             preconditionFailure("a batch encodes to operations: \(error.reason)")
         }
         if newest.isWanted {
-            for (ticket, entry) in zip(tickets, active.entries[first...]) {
+            let accepted = tickets.lazy.filter {
+                if case .done = $0.outcome { true } else { false }
+            }
+            for (ticket, entry) in zip(accepted, active.entries[first...]) {
                 newest.append(
                     entry.head,
                     epoch: sequencer.epoch,

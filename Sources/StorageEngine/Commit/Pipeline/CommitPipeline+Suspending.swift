@@ -6,9 +6,10 @@ extension CommitPipeline {
     /// else writes; else the ticket owns a copy of the operations and is still to be enqueued.
     func begin(
         _ operations: UnsafeRawBufferPointer,
+        wanting sequence: UInt64? = nil,
         ack: AckPoint
     ) throws(EngineError) -> Ticket {
-        let write = PreparedWrite(operations)
+        let write = PreparedWrite(operations, wanted: sequence)
         lock.acquire()
         defer { lock.release() }
         if let refusal { throw refusal }

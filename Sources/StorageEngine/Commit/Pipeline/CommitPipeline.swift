@@ -40,8 +40,9 @@ final class CommitPipeline: @unchecked Sendable {
         /// Bytes.
         let logFileSize: UInt64
         let failsIfStalled: Bool
-        /// Whether all records come from a leader.
+        /// Whether all records come from a leader, at first.
         let isFollower: Bool
+        let sequences: SequencePolicy
     }
 
     // Constant.
@@ -97,8 +98,13 @@ final class CommitPipeline: @unchecked Sendable {
         self.maintenance = maintenance
         readState = maintenance.readState
         (writer, catalog, slots) = log
-        sequencer = Sequencer(recovered: recovered, originates: !limits.isFollower)
+        sequencer = Sequencer(
+            recovered: recovered,
+            originates: !limits.isFollower,
+            policy: limits.sequences
+        )
         state = PipelineState(lastSequence: recovered.end.lastSequence)
+        state.isFollowing = limits.isFollower
         state.epochs = recovered.epochs
         appended = Atomic(recovered.end.lastSequence)
         synced = Atomic(recovered.end.lastSequence)

@@ -28,6 +28,8 @@ final class PipelineState {
     /// How many wait for a moment when nothing is committed; no group is taken before them.
     var boundaryWaiterCount = 0
 
+    /// Whether all records come from a leader: writes are refused.
+    var isFollowing = false
     /// Whether somebody puts a leader's records in.
     var isApplying = false
 

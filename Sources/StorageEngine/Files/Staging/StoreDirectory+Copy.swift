@@ -63,7 +63,7 @@ extension StoreFile {
     /// The XXH3-64 of the first bytes of the file.
     ///
     /// - Throws: ``EngineError`` with code `corruption` when there are fewer, or `io`.
-    func digest(_ length: UInt64) throws(EngineError) -> UInt64 {
+    package func digest(_ length: UInt64) throws(EngineError) -> UInt64 {
         try digest(length, copying: length, to: nil)
     }
 

@@ -26,7 +26,7 @@ package struct PackEncoder: ~Copyable {
     ///   - historyID: Of the log that the records are in.
     ///   - sizeMax: The most bytes of a pack, header included.
     package init(historyID: UniqueID, sizeMax: Int = PackFormat.sizeMax) {
-        precondition(sizeMax >= PackFormat.sizeMin && sizeMax <= PackFormat.recordSizeMax)
+        precondition(sizeMax >= PackFormat.sizeMin && sizeMax <= PackFormat.wholeSizeMax)
         self.historyID = historyID
         payloadMax = sizeMax - PackFormat.headerSize
         header = PackHeader(historyID: historyID, epoch: .none)

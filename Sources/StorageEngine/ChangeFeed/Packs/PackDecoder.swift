@@ -106,7 +106,7 @@ package struct PackDecoder: ~Copyable {
 
     /// - Parameter sizeMax: The most bytes of a pack, header included.
     package init(sizeMax: Int = PackFormat.sizeMax) {
-        precondition(sizeMax >= PackFormat.sizeMin && sizeMax <= PackFormat.recordSizeMax)
+        precondition(sizeMax >= PackFormat.sizeMin && sizeMax <= PackFormat.wholeSizeMax)
         payloadMax = sizeMax - PackFormat.headerSize
     }
 

@@ -54,6 +54,8 @@ package enum PackFormat {
     package static let sizeMin = 1024
     /// The most bytes of a record, head included.
     package static let recordSizeMax = RecordHead.encodedSizeMax + Limits.batchSize
+    /// A pack of this size holds any record whole.
+    package static let wholeSizeMax = headerSize + recordSizeMax
     /// No record is smaller.
     static let recordSizeMin = 4
     /// No stamp is above it: there is always a next one.

@@ -1,0 +1,234 @@
+internal import StorageEngine
+
+/// The copies of the store that are handed out. Each is a checkpoint in a directory of its own, and
+/// a slot that keeps the log from its end on.
+///
+/// Thread safety: belongs to the jobs of copies, and once these have ended to whoever ended them.
+final class OutgoingCopies: @unchecked Sendable {
+    private final class Copy {
+        let offer: CopyOffer
+        let number: UInt64
+        let directory: StoreDirectory
+        let engine: Engine
+        let contents: [UInt8]
+        let entries: [CopyFormat.Entry]
+        /// Where each file begins in the stream.
+        let starts: [UInt64]
+        let size: UInt64
+        var lastUsed: Tick
+
+        init(
+            _ offer: (id: UInt64, log: LogOutline),
+            number: UInt64,
+            in directory: StoreDirectory,
+            of engine: Engine,
+            _ entries: [CopyFormat.Entry],
+            now: Tick
+        ) {
+            self.number = number
+            self.directory = directory
+            self.engine = engine
+            self.entries = entries
+            contents = CopyFormat.encode(entries)
+            var starts: [UInt64] = []
+            var end = UInt64(contents.count)
+            for entry in entries {
+                starts.append(end)
+                end += entry.size
+            }
+            self.starts = starts
+            size = end
+            lastUsed = now
+            self.offer = CopyOffer(
+                id: offer.id,
+                kind: .base,
+                log: offer.log,
+                partCount: CopyFormat.partCount(of: end)
+            )
+        }
+    }
+
+    private let directory: StoreDirectory
+    /// The most bytes that are read in a second.
+    let rate: UInt64?
+    private var copies: [Copy] = []
+    private var nextNumber: UInt64 = 1
+
+    /// A copy that nobody asked for so long is removed, in milliseconds.
+    private static let idleMax: Tick = 60_000
+    private static let slotPrefix = "member-copy-"
+
+    init(directory: StoreDirectory, rate: UInt64?) {
+        self.directory = directory
+        self.rate = rate
+    }
+
+    /// A copy for a follower whose log ends at a place, or before: one that there is, or a new one.
+    ///
+    /// - Throws: ``EngineError`` when none can be made.
+    func offer(
+        of engine: Engine,
+        since tail: Tail,
+        id: () -> UInt64,
+        now: Tick
+    ) throws(EngineError) -> CopyOffer {
+        let known = copies.last { copy in
+            copy.engine === engine && !tail.ranksAbove(copy.offer.log.tail) && isUsable(copy)
+        }
+        if let known {
+            known.lastUsed = now
+            return known.offer
+        }
+        let number = nextNumber
+        nextNumber += 1
+        let name = MemberDirectory.copy(number)
+        let (epochs, end) = try engine.copy(to: "\(directory.path)/\(name)")
+        let place = try directory.subdirectory(name)
+        var entries: [CopyFormat.Entry] = []
+        for name in try place.list().known where name != .lock {
+            let file = try place.open(name, for: .read)
+            let size = try file.size()
+            entries.append(
+                CopyFormat.Entry(name: name, size: size, checksum: try file.digest(size))
+            )
+        }
+        try engine.createSlot("\(Self.slotPrefix)\(number)", after: end)
+        let copy = Copy(
+            (id(), LogOutline(epochs, end)),
+            number: number,
+            in: place,
+            of: engine,
+            entries,
+            now: now
+        )
+        copies.append(copy)
+        return copy.offer
+    }
+
+    /// Whether whoever takes the copy can go on behind it.
+    private func isUsable(_ copy: Copy) -> Bool {
+        copy.engine.slots.contains { $0.name == "\(Self.slotPrefix)\(copy.number)" && !$0.isLost }
+    }
+
+    /// A part of a copy; `nil` when there is no such copy any more.
+    ///
+    /// - Throws: ``EngineError`` with code `io`.
+    func part(_ index: UInt64, of id: UInt64, now: Tick) throws(EngineError) -> [UInt8]? {
+        guard let copy = copies.first(where: { $0.offer.id == id }), index < copy.offer.partCount
+        else { return nil }
+        copy.lastUsed = now
+        var offset = index * CopyFormat.partSize
+        let end = min(offset + CopyFormat.partSize, copy.size)
+        var bytes: [UInt8] = []
+        bytes.reserveCapacity(Int(end - offset))
+        if offset < UInt64(copy.contents.count) {
+            bytes += copy.contents[Int(offset)..<min(Int(end), copy.contents.count)]
+            offset += UInt64(bytes.count)
+        }
+        // The last file that begins at or before the place.
+        var file = max(0, (copy.starts.firstIndex { $0 > offset } ?? copy.starts.count) - 1)
+        while offset < end {
+            let (entry, start) = (copy.entries[file], copy.starts[file])
+            let count = Int(min(end, start + entry.size) - offset)
+            let opened = try copy.directory.open(entry.name, for: .read)
+            let read = try opened.read(count: count, at: offset - start)
+            guard read.count == count else {
+                throw .corruption("handing out a copy", file: entry.name.description, offset: 0)
+            }
+            bytes += read
+            offset += UInt64(count)
+            file += 1
+        }
+        return bytes
+    }
+
+    /// Removes what nobody has asked for for long.
+    func removeIdle(now: Tick) {
+        let idle = copies.filter { now - $0.lastUsed > Self.idleMax }
+        copies.removeAll { now - $0.lastUsed > Self.idleMax }
+        for copy in idle { remove(copy) }
+    }
+
+    func removeAll() {
+        let all = copies
+        copies = []
+        for copy in all { remove(copy) }
+    }
+
+    /// What is left goes with the next opening.
+    private func remove(_ copy: Copy) {
+        do throws(EngineError) {
+            try directory.removeTree(MemberDirectory.copy(copy.number))
+        } catch {}
+        do throws(EngineError) {
+            try copy.engine.dropSlot("\(Self.slotPrefix)\(copy.number)")
+        } catch {}
+    }
+
+    /// Drops the slots that an earlier opening left.
+    static func dropSlots(of engine: Engine) {
+        for slot in engine.slots where slot.name.hasPrefix(slotPrefix) {
+            do throws(EngineError) { try engine.dropSlot(slot.name) } catch {}
+        }
+    }
+}
+
+extension Member {
+    func performCopy(_ action: CoreAction, _ life: UInt64) {
+        switch action {
+        case .openCopy(let session, let since, _): openCopy(session, since, life)
+        case .readPart(let session, let copy, let index): readPart(session, copy, index, life)
+        default: preconditionFailure("no action of copies")
+        }
+    }
+
+    private func openCopy(_ session: UInt64, _ since: Tail, _ life: UInt64) {
+        guard let engine = lock.with({ life == state.life ? state.engine : nil }) else { return }
+        do throws(EngineError) {
+            let offer = try copies.offer(
+                of: engine,
+                since: since,
+                id: environment.entropy,
+                now: now
+            )
+            lock.with {
+                guard life == state.life, state.engine === engine else { return }
+                give(.copyOpened(session: session, offer))
+            }
+        } catch {
+            // The follower asks again when nothing comes.
+            broadcast.send(.storeFailed(error))
+        }
+    }
+
+    private func readPart(_ session: UInt64, _ copy: UInt64, _ index: UInt64, _ life: UInt64) {
+        do throws(EngineError) {
+            guard let bytes = try copies.part(index, of: copy, now: now) else { return }
+            pace(bytes.count)
+            lock.with {
+                guard life == state.life else { return }
+                let part = CopyPart(
+                    copy: copy,
+                    index: index,
+                    size: UInt64(bytes.count),
+                    payload: state.keep(.bytes(bytes))
+                )
+                give(.partRead(session: session, part), naming: part.payload)
+            }
+        } catch {
+            broadcast.send(.storeFailed(error))
+        }
+    }
+
+    /// Waits so long that no more is read than allowed.
+    private func pace(_ size: Int) {
+        guard let rate = copies.rate, rate > 0 else { return }
+        let nanoseconds = UInt64(size) * 1_000_000_000 / rate
+        let end = environment.time.monotonicNanoseconds + nanoseconds
+        lock.with {
+            while state.phase == .open, environment.time.monotonicNanoseconds < end {
+                changed.wait(lock, until: end)
+            }
+        }
+    }
+}

@@ -1,0 +1,301 @@
+internal import StorageEngine
+
+// Events in, actions out. Everything here runs under the member's lock unless it says otherwise,
+// and is free of I/O and waiting.
+
+extension Member {
+    /// The protocol's clock.
+    var now: Tick { environment.time.monotonicNanoseconds / 1_000_000 }
+
+    /// Gives an event to the core and begins what comes out of it. Needs the lock. The payload that
+    /// the event names is forgotten unless an action names it too.
+    func give(_ event: CoreEvent, naming payload: UInt64? = nil) {
+        guard state.phase == .open, !state.isRestarting else {
+            if let payload { state.payloads[payload] = nil }
+            return
+        }
+        let actions = state.core.handle(event, now: now)
+        if let payload, !actions.contains(where: { $0.payload == payload }) {
+            state.payloads[payload] = nil
+        }
+        state.waiting += actions
+        if state.core.leadership == nil { state.leading = nil }
+        beginActions()
+    }
+
+    /// Begins actions in order, up to a mark that has to become durable first. Needs the lock.
+    func beginActions() {
+        while let action = state.nextAction() { begin(action) }
+    }
+
+    private func begin(_ action: CoreAction) {
+        let life = state.life
+        switch action {
+        case .persist(let mark):
+            state.isPersisting = true
+            markJobs.submit { [self] in persist(mark, life) }
+        case .send(let message, let receiver):
+            links.send(packet(message), to: receiver)
+        case .lead(let leadership):
+            storeJobs.submit { [self] in lead(leadership, life) }
+        case .stopLeading:
+            changed.broadcast()
+        case .appendNoOp:
+            storeJobs.submit { [self] in appendNoOp(life) }
+        case .complete(let ticket, let outcome):
+            state.tickets.removeValue(forKey: ticket)?.settle(outcome)
+        case .notice(let notice):
+            note(notice)
+        case .apply, .cut, .storePart, .adoptCopy:
+            storeJobs.submit { [self] in perform(action, life) }
+        case .fetch(let session, let after, let sizeMax):
+            let fetch = FeedJobs.Fetch(session: session, after: after, sizeMax: sizeMax)
+            feedJobs.submit { [self] in read(fetch, life) }
+        case .openCopy, .readPart:
+            copyJobs.submit { [self] in performCopy(action, life) }
+        }
+    }
+
+    /// A message with the bytes that it names.
+    private func packet(_ message: Message) -> Packet {
+        guard let number = message.payload,
+            case .bytes(let bytes)? = state.payloads.removeValue(forKey: number)
+        else { return Packet(message: message, payload: []) }
+        return Packet(message: message, payload: bytes)
+    }
+
+    // MARK: Time
+
+    /// Lets time pass. Needs the lock.
+    func tick() {
+        notePoints()
+        noteFailure()
+        // While a mark cannot be written nothing leaves: what waits is bounded.
+        if !state.isCrowded { give(.tick) }
+        if let points = state.engine?.logPoints {
+            state.samples.add(points, now: now)
+        }
+        settlePromotion()
+        let (life, isBehind) = (state.life, isBehindStore)
+        feedJobs.submit { [self] in
+            if isBehind { noteEnd(life) }
+            readParked(life)
+        }
+        guard now >= state.nextTidyAt else { return }
+        state.nextTidyAt = now + 5_000
+        copyJobs.submit { [self] in copies.removeIdle(now: now) }
+    }
+
+    /// Whether the store has made records that the core was not told of. Needs the lock.
+    private var isBehindStore: Bool {
+        guard state.leading != nil, let points = state.points else { return false }
+        return points.readable > state.core.log.tail.sequence
+    }
+
+    /// Tells the core of records that nobody waits for. A job of the feed.
+    private func noteEnd(_ life: UInt64) {
+        guard let engine = lock.with({ state.leading == nil ? nil : state.engine }) else { return }
+        do throws(EngineError) {
+            let end = try engine.history().end
+            lock.with { if life == state.life { noteAppended(end) } }
+        } catch {
+            // The log has failed, which the next tick finds, or was closed.
+        }
+    }
+
+    /// Tells the core how far the store's log has come. Needs the lock.
+    func notePoints() {
+        guard let points = state.engine?.logPoints, points != state.points else { return }
+        state.points = points
+        var watermarks = Watermarks()
+        watermarks.received = points.readable
+        watermarks.applied = points.readable
+        watermarks.wal = points.appended
+        watermarks.disk = points.synced
+        give(.reached(watermarks, generation: state.generation))
+        changed.broadcast()
+    }
+
+    // MARK: Messages
+
+    /// Takes what the links deliver. Any thread, without the lock.
+    func receive(_ packet: Packet, from sender: UniqueID) {
+        switch packet.message {
+        case .pack(let session, let epoch, let pack):
+            guard let records = verify(pack, packet.payload, session, from: sender) else { return }
+            lock.with {
+                var pack = pack
+                pack.payload = state.keep(.records(records))
+                let message = Message.pack(session: session, epoch: epoch, pack)
+                give(.received(message, from: sender), naming: pack.payload)
+            }
+        case .part(let session, let part):
+            guard part.size == UInt64(packet.payload.count) else { return }
+            lock.with {
+                guard state.core.isFed(by: sender, session: session) else { return }
+                var part = part
+                part.payload = state.keep(.bytes(packet.payload))
+                let message = Message.part(session: session, part)
+                give(.received(message, from: sender), naming: part.payload)
+            }
+        default:
+            lock.acquire()
+            defer { lock.release() }
+            guard !state.isCrowded else { return }
+            if isDeposing(packet.message) {
+                receiveQuietly(packet.message, from: sender)
+            } else {
+                give(.received(packet.message, from: sender))
+            }
+        }
+    }
+
+    /// The records of a pack that is what its message says; `nil` for any other.
+    private func verify(
+        _ pack: Pack,
+        _ bytes: [UInt8],
+        _ session: UInt64,
+        from sender: UniqueID
+    ) -> RecordBatch? {
+        let (isWanted, history) = lock.with {
+            (state.core.isFed(by: sender, session: session), state.core.mark.history)
+        }
+        guard isWanted else { return nil }
+        do throws(EngineError) {
+            let sizeMax = Int(clamping: min(pack.size, 1 << 40)) + PackFormat.headerSize
+            let found = try UnpackedRecords(bytes, sizeMax: sizeMax)
+            guard pack.names(found, of: history) else {
+                throw .invalidArgument("a pack that its message does not describe")
+            }
+            return found.records
+        } catch {
+            broadcast.send(.refused(sender, error.description))
+            return nil
+        }
+    }
+
+    // MARK: Stepping down
+
+    /// Whether a message may end this member's lead. Needs the lock.
+    private func isDeposing(_ message: Message) -> Bool {
+        guard state.core.leadership != nil, let epoch = message.namedEpoch else { return false }
+        return epoch.number > state.core.mark.promised.number
+    }
+
+    /// Takes a message that may end this member's lead, once the store makes no record any more,
+    /// and the core knows of all that it made. Needs the lock, and lets it go meanwhile.
+    private func receiveQuietly(_ message: Message, from sender: UniqueID) {
+        takeRole()
+        defer { giveRoleBack() }
+        let event = CoreEvent.received(message, from: sender)
+        guard let leading = state.leading, let engine = state.engine else { return give(event) }
+        state.leading = nil
+        let life = state.life
+        lock.release()
+        let end = Result { () throws(EngineError) in
+            try engine.stopLeading()
+            return try engine.history().end
+        }
+        lock.acquire()
+        guard life == state.life else { return }
+        switch end {
+        case .success(let end):
+            noteAppended(end)
+            give(event)
+            guard state.core.leadership == leading else { return }
+            storeJobs.submit { [self] in lead(leading, life) }
+        case .failure(let error):
+            // The message is lost, and will be said again.
+            restart(for: error)
+        }
+    }
+
+    /// Tells the core of the records that the store made as leader. Needs the lock.
+    func noteAppended(_ end: Position) {
+        guard let leadership = state.core.leadership, end.epoch == leadership.epoch,
+            end.sequence > state.core.log.tail.sequence, let hash = end.logHash
+        else { return }
+        give(.appended(Tail(epoch: end.epoch, sequence: end.sequence, logHash: hash)))
+    }
+
+    /// Waits until nobody else changes whether the store accepts writes. Needs the lock, and lets
+    /// it go meanwhile.
+    func takeRole() {
+        while state.isRoleTaken { changed.wait(lock) }
+        state.isRoleTaken = true
+    }
+
+    func giveRoleBack() {
+        state.isRoleTaken = false
+        changed.broadcast()
+    }
+
+    // MARK: Callers
+
+    /// Ends what callers wait for: nothing more will be known. Needs the lock.
+    func abandonTickets() {
+        let epoch = state.core.log.tail.epoch
+        let tickets = state.tickets
+        state.tickets = [:]
+        let receipt = ReplicaReceipt(
+            epoch: epoch,
+            sequence: 0,
+            local: nil,
+            followers: [],
+            isDegraded: false
+        )
+        for pending in tickets.values { pending.settle(.indeterminate(receipt, .noLongerLeading)) }
+        state.promotion?.settle(.indeterminate(receipt, .noLongerLeading))
+        state.promotion = nil
+    }
+}
+
+extension CoreAction {
+    /// The bytes that the action names.
+    fileprivate var payload: UInt64? {
+        switch self {
+        case .apply(let pack, _): pack.payload
+        case .storePart(let part, _): part.payload
+        case .send(let message, _): message.payload
+        default: nil
+        }
+    }
+}
+
+extension Message {
+    /// The bytes that the message names.
+    fileprivate var payload: UInt64? {
+        switch self {
+        case .pack(_, _, let pack): pack.payload
+        case .part(_, let part): part.payload
+        default: nil
+        }
+    }
+
+    /// The highest epoch that the message says somebody has promised.
+    fileprivate var namedEpoch: Epoch? {
+        switch self {
+        case .hello(let hello): hello.promised
+        case .report(let report): report.promised
+        case .answer(let answer): answer.promised
+        case .consult(let consult): consult.epoch
+        case .refusal(let refusal):
+            if case .fenced(let epoch, _) = refusal.reason { epoch } else { nil }
+        case .follow, .take, .welcome, .pack, .offer, .part, .beat: nil
+        }
+    }
+}
+
+extension Pack {
+    /// Whether this is what verified records are.
+    fileprivate func names(_ found: UnpackedRecords, of history: UniqueID?) -> Bool {
+        let header = found.header
+        let startsEpoch = header.flags.contains(.startsEpoch)
+        return header.historyID == history && header.epoch == epoch
+            && beginning == (startsEpoch ? [epoch] : [])
+            && header.previousSequence == previousSequence
+            && found.records.hashBefore == hashBefore && header.firstSequence == first
+            && header.lastSequence == last && header.logHashAfter == hashAfter
+            && UInt64(header.rawSize) == size
+    }
+}

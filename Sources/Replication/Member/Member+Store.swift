@@ -1,0 +1,314 @@
+internal import StorageEngine
+
+// The jobs of the store and of the mark, each on its thread, without the lock.
+
+extension Member {
+    // MARK: The mark
+
+    /// Makes a mark durable; the actions behind it are begun then. A disk that fails is tried
+    /// again: nothing may be said before.
+    func persist(_ mark: Mark, _ life: UInt64) {
+        while true {
+            do throws(EngineError) {
+                try persist(mark)
+                break
+            } catch {
+                broadcast.send(.storeFailed(error))
+                guard pause(milliseconds: 500) else { return }
+            }
+        }
+        lock.with {
+            guard life == state.life else { return }
+            state.isPersisting = false
+            beginActions()
+        }
+    }
+
+    private func persist(_ mark: Mark) throws(EngineError) {
+        let (record, hasStore) = lock.with {
+            var record = state.record
+            record.mark = mark
+            record.closed = nil
+            return (record, state.record.storeNumber > 0)
+        }
+        guard let history = mark.history, !hasStore else { return try keep(record) }
+        // The member has a history from now on, and so it needs a store.
+        var first = record
+        first.storeNumber = 1
+        first.mark.history = history
+        try keep(first)
+        let engine = try MemberOpening.openStore(first, in: directory, options, environment)
+        first.storeID = engine.memberID
+        do throws(EngineError) {
+            try keep(first)
+        } catch {
+            lock.with { state.record.storeNumber = 0 }
+            engine.abandon()
+            throw error
+        }
+        lock.with {
+            state.engine = engine
+            state.incoming = IncomingCopy(directory: directory, number: first.storeNumber + 1)
+        }
+    }
+
+    private func keep(_ record: MemberRecord) throws(EngineError) {
+        try MemberFile.write(record, in: directory)
+        lock.with { state.record = record }
+    }
+
+    /// Changes what MEMBER holds besides the mark, from a job of the store; waits until that is
+    /// durable.
+    private func update(
+        _ change: @escaping @Sendable (inout MemberRecord) -> Void
+    ) throws(EngineError) {
+        let answer = JobAnswer<Void>()
+        markJobs.submit { [self] in
+            answer.settle(
+                Result { () throws(EngineError) in
+                    var record = lock.with { state.record }
+                    change(&record)
+                    try keep(record)
+                }
+            )
+        }
+        try answer.wait { lock.with { state.phase != .open } }
+    }
+
+    // MARK: Actions
+
+    func perform(_ action: CoreAction, _ life: UInt64) {
+        switch action {
+        case .apply(let pack, let generation): apply(pack, generation, life)
+        case .cut(let end, let generation): cut(to: end, generation, life)
+        case .storePart(let part, let offer): store(part, of: offer, life)
+        case .adoptCopy(let offer, let generation): adopt(offer, generation, life)
+        default: preconditionFailure("no action of the store")
+        }
+    }
+
+    private func apply(_ pack: Pack, _ generation: UInt64, _ life: UInt64) {
+        let (records, engine) = lock.with { () -> (RecordBatch?, Engine?) in
+            guard case .records(let records)? = state.payloads.removeValue(forKey: pack.payload),
+                life == state.life, generation == state.generation
+            else { return (nil, nil) }
+            return (records, state.engine)
+        }
+        guard let records else { return }
+        do throws(EngineError) {
+            guard let engine else { throw .closed }
+            try retrying { () throws(EngineError) in try engine.apply(records) }
+        } catch {
+            return lock.with { life == state.life ? restart(for: error) : () }
+        }
+        lock.with {
+            guard life == state.life else { return }
+            notePoints()
+            feedJobs.submit { [self] in readParked(life) }
+            guard options.syncsEagerly, !state.isSyncQueued else { return }
+            state.isSyncQueued = true
+            syncJobs.submit { [self] in sync(life) }
+        }
+    }
+
+    /// Brings to disk what is in the log.
+    private func sync(_ life: UInt64) {
+        let (engine, sequence) = lock.with {
+            state.isSyncQueued = false
+            return (state.engine, state.points?.appended ?? 0)
+        }
+        guard let engine else { return }
+        do throws(EngineError) {
+            try engine.wait(for: sequence, .disk)
+        } catch {
+            // A log that failed is found by the next tick; a store that was replaced is closed.
+            return
+        }
+        lock.with { if life == state.life { notePoints() } }
+    }
+
+    // MARK: Leading
+
+    /// Makes the store accept writes.
+    func lead(_ leadership: Leadership, _ life: UInt64) {
+        lock.acquire()
+        defer { lock.release() }
+        takeRole()
+        defer { giveRoleBack() }
+        guard life == state.life, state.core.leadership == leadership, state.leading == nil,
+            state.phase == .open, let engine = state.engine
+        else { return }
+        lock.release()
+        let result = Result { () throws(EngineError) in
+            let end = try engine.history().end
+            guard end.epoch == leadership.epoch || Tail(end) == leadership.foundation else {
+                throw EngineError(.diverged, "leading: the log does not end at the foundation")
+            }
+            try engine.lead(leadership.epoch)
+        }
+        lock.acquire()
+        guard life == state.life else { return }
+        switch result {
+        case .success:
+            state.leading = leadership
+            settlePromotion()
+            broadcast.send(.leading(leadership.epoch))
+        case .failure(let error): restart(for: error)
+        }
+    }
+
+    func appendNoOp(_ life: UInt64) {
+        guard let engine = lock.with({ state.leading == nil ? nil : state.engine }) else { return }
+        do throws(EngineError) {
+            let receipt = try engine.writeNoOp(ack: .memory)
+            lock.with {
+                guard life == state.life else { return }
+                noteAppended(receipt.position)
+                notePoints()
+            }
+        } catch {
+            // It does not lead any more, or the log has failed, which the next tick finds.
+        }
+    }
+
+    // MARK: Other logs
+
+    private func cut(to end: Tail, _ generation: UInt64, _ life: UInt64) {
+        guard let engine = takeEngine(life) else { return }
+        do throws(EngineError) {
+            try engine.closeWithoutFlush()
+            copyJobs.submit { [self] in copies.removeAll() }
+            let result = try cutLog(to: end)
+            let opened = try openStore()
+            lock.with {
+                guard life == state.life else { return }
+                put(opened, generation)
+                give(.cut(result, generation: generation))
+            }
+        } catch {
+            lock.with { if life == state.life { restart(for: error) } }
+        }
+    }
+
+    private func cutLog(to end: Tail) throws(EngineError) -> CutResult {
+        let record = lock.with { state.record }
+        let name = MemberDirectory.store(record.storeNumber)
+        do throws(EngineError) {
+            let report = try Engine.cutBack(
+                at: "\(directory.path)/\(name)",
+                to: end.position,
+                options: options.engine,
+                environment: environment
+            )
+            guard Tail(report.position) == end else { return .diverged }
+            return .done(Watermarks(all: end.sequence))
+        } catch {
+            switch error.code {
+            case .copyNeeded, .trimmed: return .impossible
+            case .diverged: return .diverged
+            default: throw error
+            }
+        }
+    }
+
+    private func store(_ part: CopyPart, of offer: CopyOffer, _ life: UInt64) {
+        let payload = lock.with { state.payloads.removeValue(forKey: part.payload) }
+        guard case .bytes(let bytes)? = payload else { return }
+        do throws(EngineError) {
+            try retrying { () throws(EngineError) in
+                try incoming.take(bytes, index: part.index, of: offer)
+            }
+        } catch {
+            incoming.discard()
+            lock.with { if life == state.life { restart(for: error) } }
+        }
+    }
+
+    /// Puts a copy that came whole in the store's place: MEMBER names it from then on.
+    private func adopt(_ offer: CopyOffer, _ generation: UInt64, _ life: UInt64) {
+        let history = lock.with { state.core.mark.history }
+        guard let history else { preconditionFailure("a copy without a history") }
+        guard lock.with({ life == state.life }) else { return }
+        let storeID: UniqueID
+        do throws(EngineError) {
+            storeID = try incoming.finish(offer, history: history)
+        } catch {
+            incoming.discard()
+            return lock.with { life == state.life ? restart(for: error) : () }
+        }
+        do throws(EngineError) {
+            let old = takeEngine(life)
+            let isLost = try old.map { engine throws(EngineError) in
+                let (epochs, end) = try engine.history()
+                try engine.closeWithoutFlush()
+                return !LogOutline(epochs, end).isBeginning(of: offer.log)
+            }
+            copyJobs.submit { [self] in copies.removeAll() }
+            let number = lock.with { state.record.storeNumber }
+            if isLost ?? false { try incoming.saveLog(of: MemberDirectory.store(number)) }
+            try update { record in
+                record.storeNumber += 1
+                record.storeID = storeID
+            }
+            lock.with {
+                state.incoming = IncomingCopy(directory: directory, number: number + 2)
+            }
+            let opened = try openStore()
+            let (epochs, end) = try opened.history()
+            guard LogOutline(epochs, end) == offer.log else {
+                throw EngineError(.diverged, "adopting a copy: it ends elsewhere than it said")
+            }
+            lock.with {
+                guard life == state.life else { return }
+                put(opened, generation)
+                give(.copyAdopted(generation: generation))
+            }
+            // What is left of it goes with the next opening.
+            do throws(EngineError) {
+                try directory.removeTree(MemberDirectory.store(number))
+            } catch {
+                broadcast.send(.storeFailed(error))
+            }
+        } catch {
+            // Which store is the member's, MEMBER says.
+            lock.with { if life == state.life { restart(for: error) } }
+        }
+    }
+
+    /// Where a copy is put together. Belongs to the jobs of the store.
+    private var incoming: IncomingCopy { lock.with { state.incoming } }
+
+    /// Takes the store out of use.
+    private func takeEngine(_ life: UInt64) -> Engine? {
+        lock.with {
+            guard life == state.life else { return nil }
+            changed.broadcast()
+            return state.engine.take()
+        }
+    }
+
+    private func openStore() throws(EngineError) -> Engine {
+        let record = lock.with { state.record }
+        return try MemberOpening.openStore(record, in: directory, options, environment)
+    }
+
+    /// Puts a store into use that is on another line of the log. Needs the lock.
+    private func put(_ engine: Engine, _ generation: UInt64) {
+        state.engine = engine
+        state.generation = generation
+        state.points = engine.logPoints
+        changed.broadcast()
+    }
+}
+
+extension Tail {
+    /// The place that a store names.
+    init(_ position: Position) {
+        let hash = position.sequence > 0 ? position.logHash ?? 0 : 0
+        self.init(
+            epoch: position.sequence > 0 ? position.epoch : .none,
+            sequence: position.sequence,
+            logHash: hash
+        )
+    }
+}

@@ -1,0 +1,135 @@
+internal import StorageEngine
+
+/// What a member's lock protects.
+///
+/// Thread safety: every member needs the lock.
+final class MemberState: @unchecked Sendable {
+    enum Phase {
+        case open
+        /// Callers are refused; the jobs end.
+        case closing
+        case closed
+    }
+
+    /// What the payload of a message names.
+    enum Payload {
+        case bytes([UInt8])
+        case records(RecordBatch)
+    }
+
+    var phase = Phase.open
+    var core: MemberCore
+    /// The line of the log that the store is on.
+    var generation: UInt64
+    /// `nil` before there is a history, and while another store takes its place.
+    var engine: Engine?
+    /// What MEMBER holds.
+    var record: MemberRecord
+    /// Actions in order; those before ``waitingHead`` were begun.
+    var waiting: [CoreAction] = []
+    var waitingHead = 0
+    /// Whether a mark has to become durable before anything else is begun.
+    var isPersisting = false
+    var payloads: [UInt64: Payload] = [:]
+    private var nextPayload: UInt64 = 0
+    var tickets: [UInt64: PendingOutcome] = [:]
+    private var nextTicket: UInt64 = 0
+    /// The leadership under which the store accepts writes.
+    var leading: Leadership?
+    /// Whether somebody changes whether the store accepts writes.
+    var isRoleTaken = false
+    /// The points that the core was told last.
+    var points: Engine.LogPoints?
+    /// Why the store cannot be used, until it was opened again.
+    var failure: EngineError?
+    /// Whether the member is to be opened again.
+    var isRestarting = false
+    /// Whether a job will sync what the log has.
+    var isSyncQueued = false
+    /// Where a copy is put together that comes in parts.
+    var incoming: IncomingCopy
+    /// Counts the openings of the core: what an old one asked for is not done.
+    var life: UInt64 = 0
+    /// The log's end at some times, for lags.
+    var samples = LagSamples()
+    /// When copies that nobody wants any more are removed.
+    var nextTidyAt: Tick = 0
+    var promotion: PendingOutcome?
+
+    init(_ opening: MemberOpening) {
+        core = opening.core
+        record = opening.record
+        engine = opening.engine
+        incoming = opening.incoming
+        generation = core.generation
+    }
+
+    /// Whether so much waits for a mark that nothing more is taken: messages may be lost.
+    var isCrowded: Bool { waiting.count - waitingHead > MemberState.waitingMax }
+
+    private static let waitingMax = 10_000
+
+    /// The next action, when one may be begun.
+    func nextAction() -> CoreAction? {
+        guard !isPersisting, waitingHead < waiting.count else { return nil }
+        let action = waiting[waitingHead]
+        waitingHead += 1
+        if waitingHead == waiting.count {
+            waiting.removeAll(keepingCapacity: true)
+            waitingHead = 0
+        }
+        return action
+    }
+
+    func forgetActions() {
+        waiting = []
+        waitingHead = 0
+        payloads = [:]
+    }
+
+    /// Keeps what a message names, under a new number.
+    func keep(_ payload: Payload) -> UInt64 {
+        nextPayload += 1
+        payloads[nextPayload] = payload
+        return nextPayload
+    }
+
+    func addTicket(_ pending: PendingOutcome) -> UInt64 {
+        nextTicket += 1
+        tickets[nextTicket] = pending
+        return nextTicket
+    }
+}
+
+/// Somebody who waits for the outcome of what was asked of the core.
+///
+/// Thread safety: every member needs the member's lock.
+final class PendingOutcome: @unchecked Sendable {
+    private(set) var outcome: Outcome?
+    private var condition: Condition?
+    private var continuation: CheckedContinuation<Void, Never>?
+
+    func settle(_ outcome: Outcome) {
+        guard self.outcome == nil else { return }
+        self.outcome = outcome
+        condition?.signal()
+        continuation?.resume()
+        continuation = nil
+    }
+
+    /// Waits for the outcome; lets the lock go meanwhile.
+    func block(_ lock: Lock) -> Outcome {
+        let condition = Condition()
+        self.condition = condition
+        while true {
+            if let outcome { return outcome }
+            condition.wait(lock)
+        }
+    }
+
+    /// Resumes a task once the outcome is there.
+    func resume(_ continuation: CheckedContinuation<Void, Never>) {
+        guard outcome == nil else { return continuation.resume() }
+        self.continuation = continuation
+    }
+}

@@ -1,0 +1,55 @@
+/// Moves along a history in portions, for whoever ships its records to other nodes. It hands out
+/// what is readable, be it on disk or not.
+///
+/// Thread safety: none; one owner at a time.
+package final class RecordCursor {
+    private let cursor: FeedCursor
+    /// Records that were read and not handed out yet.
+    private var rest: RecordBatch?
+    /// The last record that was handed out, or where the cursor began.
+    package private(set) var position: Position
+
+    init(_ cursor: FeedCursor) {
+        self.cursor = cursor
+        position = cursor.position
+    }
+
+    /// The records that come next, all of one epoch; `nil` when none is readable now. Blocks while
+    /// files are read.
+    ///
+    /// - Parameters:
+    ///   - last: No record behind this sequence is handed out.
+    ///   - sizeMax: The most bytes of operations, but at least one record.
+    /// - Returns: At least one record, or `nil`.
+    /// - Throws: ``EngineError`` with code `trimmed`, `corruption`, `io` or `closed`.
+    package func next(
+        through last: UInt64,
+        sizeMax: Int
+    ) throws(EngineError) -> RecordBatch? {
+        var unread = self.rest
+        if unread == nil { unread = try read() }
+        guard let found = unread else { return nil }
+        let records = found.prefix(through: last)
+        guard !records.isEmpty else {
+            self.rest = found
+            return nil
+        }
+        let portion = records.prefix(sizeMax: sizeMax)
+        let rest = found.dropFirst(portion.count)
+        self.rest = rest.isEmpty ? nil : rest
+        position = portion.end
+        return portion
+    }
+
+    private func read() throws(EngineError) -> RecordBatch? {
+        while true {
+            switch try cursor.next(readsFiles: true) {
+            case .batch(let batch): return batch
+            // What is readable and in no file yet is about to be appended.
+            case .wait(let point) where point > cursor.horizon: try cursor.wait(for: point)
+            case .wait: return nil
+            case .needsFile: preconditionFailure("files were to be read")
+            }
+        }
+    }
+}

@@ -1,0 +1,114 @@
+internal import Synchronization
+
+/// What the host of a replication member asks of its store (``Options/isMember``).
+extension Engine {
+    // MARK: - The history
+
+    /// The epochs that have records, and where the history ends. Waits for a write that is being
+    /// committed.
+    ///
+    /// - Throws: ``EngineError`` with code `readOnly`, `poisoned` or `closed`.
+    package func history() throws(EngineError) -> (epochs: [EpochEntry], end: Position) {
+        try writable().history()
+    }
+
+    /// How far the log has come, as sequences.
+    package struct LogPoints: Hashable, Sendable {
+        package let readable, appended, synced: UInt64
+        /// Bytes of records that were appended since the store was opened.
+        package let bytes: UInt64
+    }
+
+    /// How far the log has come; `nil` for a store that is read-only.
+    package var logPoints: LogPoints? {
+        guard let pipeline else { return nil }
+        // The least first, so that none is ahead of those before it.
+        let synced = pipeline.feedLimit(.disk)
+        let appended = pipeline.feedLimit(.wal)
+        return LogPoints(
+            readable: pipeline.feedLimit(.memory),
+            appended: appended,
+            synced: synced,
+            bytes: pipeline.metrics.rawBytes.load(ordering: .relaxed)
+        )
+    }
+
+    /// Why the log takes nothing any more; `nil` while it does.
+    package var logFailure: EngineError? { pipeline?.failure }
+
+    /// Waits until a record has reached a point; syncs for that when nobody else does. Blocks.
+    ///
+    /// - Throws: ``EngineError`` with code `indeterminate`, `noSpace` or `closed`.
+    package func wait(for sequence: UInt64, _ point: AckPoint) throws(EngineError) {
+        try writable().wait(for: sequence, point)
+    }
+
+    /// The records behind a position, to be shipped.
+    ///
+    /// - Throws: As ``changes(after:upTo:filter:)``.
+    package func recordCursor(after position: Position) throws(EngineError) -> RecordCursor {
+        RecordCursor(try FeedCursor.open(try writable(), after: position, horizon: .memory))
+    }
+
+    // MARK: - Following and leading
+
+    /// Takes in a leader's records, which are in the log then, and readable.
+    ///
+    /// - Throws: As ``apply(_:ack:)-(ChangeBatch,_)``; `invalidArgument` when the store leads.
+    package func apply(_ records: RecordBatch) throws(EngineError) {
+        let pipeline = try writable()
+        guard pipeline.lock.with({ pipeline.state.isFollowing }) else {
+            throw .invalidArgument("a store that leads takes no records of others")
+        }
+        _ = try pipeline.apply(records, ack: .wal)
+    }
+
+    /// Accepts writes from now on, in an epoch that begins with the first of them.
+    ///
+    /// - Throws: ``EngineError`` with code `noSpace`, `io`, `indeterminate`, `poisoned` or
+    ///   `closed`.
+    package func lead(_ epoch: Epoch) throws(EngineError) { try writable().lead(epoch) }
+
+    /// Refuses writes from now on; those inside have ended when this returns.
+    ///
+    /// - Throws: ``EngineError``; writes are refused all the same.
+    package func stopLeading() throws(EngineError) { try writable().stopLeading() }
+
+    /// Makes a record without operations, so that the epoch begins.
+    ///
+    /// - Throws: As ``write(_:ack:)-(borrowing WriteBatch,_)``.
+    package func writeNoOp(ack: AckPoint) throws(EngineError) -> WriteReceipt {
+        try writable().writeNoOp(ack: ack)
+    }
+
+    // MARK: - Copies
+
+    /// Makes a checkpoint, and says which history it holds.
+    ///
+    /// - Throws: As ``checkpoint(at:)``.
+    package func copy(to path: String) throws(EngineError) -> (
+        epochs: [EpochEntry], end: Position
+    ) {
+        try withImage { image, environment throws(EngineError) in
+            let end = image.log.end
+            let epochs = try writable().epochs.filter { $0.lastSequenceBefore < end.lastSequence }
+            _ = try Checkpoint(image: image, memberID: environment.uniqueID()).make(at: path)
+            let position = Position(
+                epoch: epochs.last?.epoch ?? .none,
+                sequence: end.lastSequence,
+                logHash: end.logHash
+            )
+            return (epochs, position)
+        }
+    }
+
+    /// Brings everything to disk and closes the files as they are: what is in memory alone is not
+    /// flushed to segments, where it could not be taken out of the history again.
+    ///
+    /// - Throws: ``EngineError`` when not all could be brought to disk; the engine is closed all
+    ///   the same.
+    package func closeWithoutFlush() throws(EngineError) {
+        defer { abandon() }
+        try sync()
+    }
+}

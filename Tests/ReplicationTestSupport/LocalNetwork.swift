@@ -1,0 +1,140 @@
+package import Replication
+package import StorageEngine
+
+/// Carries packets between members of one process, in order, after a delay; links can be cut.
+///
+/// Thread safety: every method may be called from any thread.
+package final class LocalNetwork: @unchecked Sendable {
+    fileprivate struct Link: Hashable {
+        let sender, receiver: UniqueID
+    }
+
+    private let lock = Lock()
+    // The lock.
+    private var receivers: [UniqueID: LocalLinks] = [:]
+    private var cut: Set<Link> = []
+    private var delay: UInt64 = 0
+    private var counts: [UniqueID: Int] = [:]
+
+    package init() {}
+
+    /// What a member is opened with; its packets go to whoever was made last for an id.
+    package func links(of member: UniqueID) -> any Links {
+        let links = LocalLinks(member, self)
+        lock.with { receivers[member] = links }
+        return links
+    }
+
+    /// Packets arrive so many milliseconds after they were sent.
+    package func setDelay(milliseconds: UInt64) {
+        lock.with { delay = milliseconds * 1_000_000 }
+    }
+
+    /// Nothing passes between two members from now on.
+    package func cut(_ one: UniqueID, _ other: UniqueID) {
+        lock.with {
+            cut.insert(Link(sender: one, receiver: other))
+            cut.insert(Link(sender: other, receiver: one))
+        }
+    }
+
+    /// Nothing passes between a member and any of the others from now on.
+    package func isolate(_ member: UniqueID, from others: [UniqueID]) {
+        for other in others where other != member { cut(member, other) }
+    }
+
+    /// Everything passes again.
+    package func heal() { lock.with { cut = [] } }
+
+    /// How many packets with bytes a member has sent.
+    package func payloadCount(of member: UniqueID) -> Int { lock.with { counts[member] ?? 0 } }
+
+    fileprivate func send(_ packet: Packet, from sender: UniqueID, to receiver: UniqueID) {
+        let (links, delay) = lock.with { () -> (LocalLinks?, UInt64) in
+            if !packet.payload.isEmpty { counts[sender, default: 0] += 1 }
+            let isCut = cut.contains(Link(sender: sender, receiver: receiver))
+            return (isCut ? nil : receivers[receiver], self.delay)
+        }
+        links?.arrive(packet, from: sender, after: delay)
+    }
+
+    fileprivate func remove(_ links: LocalLinks) {
+        lock.with {
+            if receivers[links.member] === links { receivers[links.member] = nil }
+        }
+    }
+}
+
+/// One member's end of a ``LocalNetwork``.
+///
+/// Thread safety: every method may be called from any thread; `start` and `stop` once.
+private final class LocalLinks: Links, @unchecked Sendable {
+    private struct Arrival {
+        let packet: Packet
+        let sender: UniqueID
+        let time: UInt64
+    }
+
+    let member: UniqueID
+    private let network: LocalNetwork
+    private let lock = Lock()
+    private let condition = Condition()
+    // The lock.
+    private var arrivals: [Arrival] = []
+    private var isStopped = false
+    private var thread: WorkerThread?
+
+    private static let arrivalsMax = 10_000
+
+    init(_ member: UniqueID, _ network: LocalNetwork) {
+        self.member = member
+        self.network = network
+    }
+
+    func start(_ deliver: @escaping @Sendable (Packet, _ sender: UniqueID) -> Void) {
+        let thread = WorkerThread(name: "local-links") { [self] in
+            while let arrival = next() { deliver(arrival.packet, arrival.sender) }
+        }
+        lock.with { self.thread = thread }
+    }
+
+    func send(_ packet: Packet, to member: UniqueID) {
+        network.send(packet, from: self.member, to: member)
+    }
+
+    func stop() {
+        network.remove(self)
+        let thread = lock.with {
+            isStopped = true
+            arrivals = []
+            condition.signal()
+            return self.thread.take()
+        }
+        thread?.join()
+    }
+
+    func arrive(_ packet: Packet, from sender: UniqueID, after delay: UInt64) {
+        lock.with {
+            guard !isStopped, arrivals.count < Self.arrivalsMax else { return }
+            let time = SystemTime().monotonicNanoseconds + delay
+            arrivals.append(Arrival(packet: packet, sender: sender, time: time))
+            condition.signal()
+        }
+    }
+
+    private func next() -> Arrival? {
+        lock.with {
+            while !isStopped {
+                guard let first = arrivals.first else {
+                    condition.wait(lock)
+                    continue
+                }
+                if first.time <= SystemTime().monotonicNanoseconds {
+                    return arrivals.removeFirst()
+                }
+                condition.wait(lock, until: first.time)
+            }
+            return nil
+        }
+    }
+}

@@ -1,0 +1,177 @@
+import ReplicationTestSupport
+import StorageEngineTestSupport
+import Testing
+
+@testable import Replication
+@testable import StorageEngine
+
+/// Members that are too far behind, or have lost what they had, on real stores.
+@Suite(.serialized) struct MemberCopyTests {
+    /// A leader with so many values of a kilobyte, whose log does not go back to the beginning.
+    private func trimmedLeader(
+        _ cluster: MemberCluster,
+        values: Int
+    ) throws -> Member {
+        cluster.options.engine.logFileSize = 16_384
+        cluster.options.engine.retainedLogSize = 0
+        let leader = try cluster.open(0)
+        try leader.bootstrap()
+        try write(leader, values)
+        let engine = try #require(leader.engine)
+        try engine.flush()
+        try engine.trimLog(through: engine.lastSequence)
+        return leader
+    }
+
+    private func write(_ leader: Member, _ count: Int) throws {
+        var generator = SeededGenerator(seed: UInt64(count))
+        for number in 0..<count {
+            let value = (0..<1_000).map { _ in UInt8.random(in: 0x61...0x7a, using: &generator) }
+            _ = try leader.put(value, for: "\(number)", ack: .wal)
+        }
+    }
+
+    @Test func aNewFollowerIsCopiedWhatTheLogDoesNotHave() async throws {
+        let cluster = try MemberCluster(voters: 2)
+        let leader = try trimmedLeader(cluster, values: 600)
+        let follower = try cluster.open(1)
+        try await cluster.waitUntilEqual()
+        #expect(try MemberCluster.contents(follower) == (try MemberCluster.contents(leader)))
+        let receipt = try await leader.put("1", for: "a", replicas: .followers(1, at: .disk))
+        #expect(receipt.followers(at: .disk) == 1)
+        // What it was copied is its store from then on.
+        try cluster.close(1)
+        let again = try cluster.open(1)
+        try await cluster.waitUntilEqual()
+        #expect(try MemberCluster.contents(again) == (try MemberCluster.contents(leader)))
+        #expect(try MemberFile.read(in: cluster.place(1))?.storeNumber == 2)
+        #expect(try cluster.place(1).list().unknown == [MemberDirectory.store(2)])
+    }
+
+    @Test func aCopyGoesOnWhereItWasBrokenOff() async throws {
+        let cluster = try MemberCluster(voters: 2)
+        cluster.options.copyRate = 4 << 20
+        let leader = try trimmedLeader(cluster, values: 6_000)
+        try cluster.open(1)
+        try await MemberCluster.wait("half of it has come") {
+            cluster.network.payloadCount(of: cluster.ids[0]) >= 10
+        }
+        cluster.kill(1)
+        let before = cluster.network.payloadCount(of: cluster.ids[0])
+        let parts = try #require(try partial(of: cluster, 1))
+        #expect(parts.next > 0)
+        try cluster.open(1)
+        try await cluster.waitUntilEqual()
+        #expect(
+            try MemberCluster.contents(cluster[1]) == (try MemberCluster.contents(leader))
+        )
+        let sent = cluster.network.payloadCount(of: cluster.ids[0]) - before
+        #expect(UInt64(sent) <= parts.offer.partCount - parts.next + 4)
+    }
+
+    private func partial(of cluster: MemberCluster, _ index: Int) throws -> PartialCopy? {
+        try IncomingCopy(directory: cluster.place(index), number: 2).restore()
+    }
+
+    @Test func aDamagedCopyIsNotAdopted() async throws {
+        let cluster = try MemberCluster(voters: 2)
+        cluster.options.copyRate = 4 << 20
+        let leader = try trimmedLeader(cluster, values: 4_000)
+        try cluster.open(1)
+        try await MemberCluster.wait("some of it has come") {
+            cluster.network.payloadCount(of: cluster.ids[0]) >= 6
+        }
+        cluster.kill(1)
+        let copy = try cluster.place(1).subdirectory(MemberDirectory.store(2))
+        let names = try copy.list().known.filter { if case .segment = $0 { true } else { false } }
+        let name = try #require(names.first)
+        let file = try copy.open(name, for: .readWrite)
+        let byte = try file.read(count: 1, at: 1_000)
+        try file.writeFully([byte[0] ^ 1], at: 1_000)
+        let follower = try cluster.open(1)
+        let events = follower.events
+        try await cluster.waitUntilEqual()
+        #expect(try MemberCluster.contents(follower) == (try MemberCluster.contents(leader)))
+        var hasFailed = false
+        for await event in events {
+            if case .storeFailed(let error) = event, error.code == .corruption { hasFailed = true }
+            if hasFailed { break }
+        }
+        #expect(hasFailed)
+    }
+
+    @Test func anEmptiedVoterIsNotTakenForWhatItWas() async throws {
+        let cluster = try MemberCluster(voters: 3)
+        let members = try await cluster.start()
+        _ = try await members[0].put("1", for: "a", replicas: .allFollowers(at: .disk))
+        try await MemberCluster.wait("nobody is suspect") {
+            members.allSatisfy { !$0.status.isSuspect }
+        }
+        try cluster.close(2)
+        try cluster.empty(2)
+        let refused = #expect(throws: EngineError.self) {
+            try cluster.open(2) { $0.createIfMissing = false }
+        }
+        #expect([.notAStore, .io].contains(refused?.code))
+        // Whoever insists gets a member that says that it may lack something.
+        cluster.network.isolate(cluster.ids[2], from: cluster.ids)
+        let empty = try cluster.open(2)
+        #expect(empty.status.isSuspect)
+        #expect(empty.status.history == nil)
+        cluster.network.heal()
+        try await cluster.waitUntilEqual()
+        try await MemberCluster.wait("it has caught up") { !empty.status.isSuspect }
+        #expect(try MemberCluster.contents(members[0]) == ["a": "1"])
+        #expect(try MemberCluster.contents(empty) == ["a": "1"])
+        _ = try await members[0].put("2", for: "a", replicas: .allFollowers(at: .disk))
+    }
+
+    @Test func aVoterRestoredFromABackupCatchesUpBeforeItCounts() async throws {
+        let cluster = try MemberCluster(voters: 3)
+        let members = try await cluster.start()
+        _ = try await members[0].put("1", for: "a", replicas: .allFollowers(at: .disk))
+        let backups = cluster.directory.path + "/backups"
+        let engine = try #require(members[0].engine)
+        try await engine.backup(to: backups)
+        for number in 2...40 {
+            _ = try await members[0].put("\(number)", for: "a", replicas: .followers(2, at: .disk))
+        }
+        // The leader's store is an older one when it is opened again.
+        try cluster.close(0)
+        let place = try cluster.place(0)
+        try place.removeTree(MemberDirectory.store(1))
+        _ = try BackupDirectory(path: backups).restore(
+            to: "\(cluster.path(0))/\(MemberDirectory.store(1))"
+        )
+        let restored = try cluster.open(0)
+        #expect(restored.status.activity != .leading)
+        #expect(restored.status.isSuspect)
+        try await cluster[1].promote()
+        try await cluster.waitUntilEqual()
+        #expect(try MemberCluster.contents(restored) == ["a": "40"])
+        try await MemberCluster.wait("it has caught up") { !restored.status.isSuspect }
+    }
+
+    @Test func anotherMembersDirectoryIsRefused() throws {
+        let cluster = try MemberCluster(voters: 2)
+        try cluster.open(0)
+        try cluster.close(0)
+        let error = #expect(throws: EngineError.self) {
+            try Member.open(
+                at: cluster.path(0),
+                id: cluster.ids[1],
+                membership: cluster.membership,
+                links: cluster.network.links(of: cluster.ids[1]),
+                options: cluster.options
+            )
+        }
+        #expect(error?.code == .wrongStore)
+    }
+
+    @Test func aMemberIsOpenOnce() throws {
+        let cluster = try MemberCluster(voters: 2)
+        try cluster.open(0)
+        let error = #expect(throws: EngineError.self) { try cluster.open(0) }
+        #expect(error?.code == .locked)
+    }
+}
