@@ -63,7 +63,8 @@ import Testing
             Issue.record("\(String(describing: error))")
             return
         }
-        #expect(short.followers(at: .wal) == 1)
+        // The one that is left may have been fed by one of those.
+        #expect(short.followers(at: .wal) < 2)
         #expect(short.local == .disk)
         // It is in the log all the same, and arrives.
         try cluster.open(2)
