@@ -36,13 +36,14 @@ bench: setup ## builds for release and measures each ack point
 	@$(build) -c release --product enginebench
 	@$(release)/enginebench
 
-# They wait for sockets in tasks, and simulations beside them leave no thread for these.
+# They wait for sockets in tasks: one at a time, as others leave no thread for that.
 network_suites := (TransportTests|ReplicationTests)
 
 test: setup ## builds and runs every test
 	@$(build) --build-tests
 	@swift test --skip-build --disable-xctest $(strict_flags) --skip '^$(network_suites)\.'
-	@swift test --skip-build --disable-xctest $(strict_flags) --filter '^$(network_suites)\.'
+	@swift test --skip-build --disable-xctest $(strict_flags) --no-parallel \
+		--filter '^$(network_suites)\.'
 
 check: ## format lint, warnings as errors, every test: run it before a commit
 	@$(MAKE) --no-print-directory STRICT=1 lint docs-check test
