@@ -45,10 +45,13 @@ struct Sequencer {
     }
 
     /// Begins an epoch unless this opening has one.
-    mutating func beginIfNeeded(starter: () -> UInt64) {
-        guard !hasBegun else { return }
+    ///
+    /// - Returns: Whether one begins.
+    mutating func beginIfNeeded(starter: () -> UInt64) -> Bool {
+        guard !hasBegun else { return false }
         hasBegun = true
         begin(Epoch(number: epoch.number + 1, starter: starter()))
+        return true
     }
 
     /// Begins an epoch behind the last record; one that has no record yet is forgotten.

@@ -187,8 +187,8 @@ extension SimulatedRun {
     /// The leader has lost what the follower has: its history is cut back to what both have.
     func cutBack(_ follower: SimulatedFollower) throws {
         try drain(follower)
-        let line = (follower.engine.epochs, follower.engine.lastSequence)
-        let common = Engine.lastCommonPosition(line, (engine.epochs, engine.lastSequence))
+        let line = follower.engine.historyLine
+        let common = line.lastCommonPosition(with: engine.historyLine)
         try follower.engine.close()
         follower.acks = []
         guard let common else {
@@ -215,7 +215,7 @@ extension SimulatedRun {
             follower.needsCopy = true
             return
         }
-        guard isHere(report.position), report.lastCutSequence == line.1 else {
+        guard isHere(report.position), report.lastCutSequence == line.lastSequence else {
             throw fail("cut back to \(report.position), which the leader does not have")
         }
         tally.sometimes(.followerCutBack)

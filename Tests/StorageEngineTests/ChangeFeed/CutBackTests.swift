@@ -91,12 +91,7 @@ import Testing
         try new.close()
         new = try open(newDisk, seed: 3)
         try write(new, 2000..<2100)
-        let position = try #require(
-            Engine.lastCommonPosition(
-                (old.epochs, old.lastSequence),
-                (new.epochs, new.lastSequence)
-            )
-        )
+        let position = try #require(old.historyLine.lastCommonPosition(with: new.historyLine))
         let contents = try text(old)
         let end = old.lastSequence
         try old.close()
@@ -150,11 +145,11 @@ import Testing
         try follow(old, new)
         #expect(try old.position() == new.position())
         #expect(try text(old) == text(new))
-        #expect(old.epochs == new.epochs)
+        #expect(old.historyLine == new.historyLine)
         try old.close()
         let again = try open(stores.old, follows: stores.history, seed: 6)
         #expect(try again.position() == new.position())
-        #expect(again.epochs == new.epochs)
+        #expect(again.historyLine == new.historyLine)
         let names = stores.old.names(inDirectory: "db/quarantine", .cached) ?? []
         #expect(!names.isEmpty)
     }
@@ -244,11 +239,38 @@ import Testing
                 logHashBefore: 0
             )
         }
-        let one = [entry(1, 1, at: 0), entry(2, 1, at: 10)]
-        let other = [entry(1, 1, at: 0), entry(2, 2, at: 7), entry(3, 1, at: 20)]
-        #expect(Engine.lastCommonPosition((one, 30), (other, 40))?.sequence == 7)
-        #expect(Engine.lastCommonPosition((one, 30), (one, 25))?.sequence == 25)
-        #expect(Engine.lastCommonPosition((one, 30), ([entry(1, 1, at: 0)], 9))?.sequence == 9)
-        #expect(Engine.lastCommonPosition((one, 30), ([entry(1, 9, at: 0)], 9)) == nil)
+        func line(_ epochs: [EpochEntry], _ end: UInt64) -> HistoryLine {
+            HistoryLine(epochs: epochs, lastSequence: end)
+        }
+        let one = line([entry(1, 1, at: 0), entry(2, 1, at: 10)], 30)
+        let other = line([entry(1, 1, at: 0), entry(2, 2, at: 7), entry(3, 1, at: 20)], 40)
+        #expect(one.lastCommonPosition(with: other)?.sequence == 7)
+        #expect(one.lastCommonPosition(with: line(one.epochs, 25))?.sequence == 25)
+        #expect(one.lastCommonPosition(with: line([entry(1, 1, at: 0)], 9))?.sequence == 9)
+        #expect(one.lastCommonPosition(with: line([entry(1, 9, at: 0)], 9)) == nil)
+    }
+
+    /// Found by simulation: a follower of a leader whose first write was readable, but not
+    /// finished, was told that both have that write.
+    @Test func theLineHasTheEpochOfEveryRecordThatCanBeRead() throws {
+        let disk = SimulatedFileSystem(profile: .strict)
+        var engine = try open(disk, seed: 1)
+        try write(engine, 0..<10)
+        let before = engine.historyLine
+        try engine.close()
+        engine = try open(disk, seed: 2)
+        let stepper = EngineStepper(engine)
+        var batch = WriteBatch()
+        try batch.put("value", for: "key")
+        _ = stepper.submit(batch, ack: .wal)
+        let commit = try #require(stepper.take(.writer))
+        #expect(engine.historyLine == before)
+        stepper.perform(commit)
+
+        let line = engine.historyLine
+        #expect(line.lastSequence == before.lastSequence + 1)
+        #expect(line.epochs.last?.lastSequenceBefore == before.lastSequence)
+        stepper.finish(commit)
+        #expect(engine.historyLine == line)
     }
 }

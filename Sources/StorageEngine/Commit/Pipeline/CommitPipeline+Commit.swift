@@ -3,7 +3,11 @@
 extension CommitPipeline {
     /// Sequences a group, appends it when it must be, and publishes it.
     func commit(_ commit: CommitGroup) -> Completion {
-        sequencer.beginIfNeeded(starter: environment.entropy)
+        if sequencer.beginIfNeeded(starter: environment.entropy) {
+            // Before its first record can be read: see `historyLine`.
+            lock.with { state.epochs = sequencer.epochs }
+            maintenance.events.emit(.epochBegan(sequencer.epoch))
+        }
         let earlier = sequencer
         let bufferedCount = active.entries.count
         sequence(group)

@@ -125,10 +125,6 @@ extension CommitPipeline {
         state.isCommitTaken = false
         if commit.append != nil { state.isAppendTaken = false }
         state.lastSequence = sequencer.lastSequence
-        if state.epochs.last != sequencer.epochs.last {
-            state.epochs = sequencer.epochs
-            maintenance.events.emit(.epochBegan(sequencer.epoch))
-        }
         if case .committed(let appended, let putOff) = completion {
             // Nobody waits for the append of what was put off: only the operator is told.
             if let putOff { warn(Self.writingBuffer, putOff) }

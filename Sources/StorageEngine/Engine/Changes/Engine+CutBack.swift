@@ -16,7 +16,7 @@ extension Engine {
     /// - Parameters:
     ///   - path: The store's directory.
     ///   - position: The last write to stay: the last one that both histories have, see
-    ///     ``lastCommonPosition(_:_:)``.
+    ///     ``HistoryLine/lastCommonPosition(with:)``.
     ///   - options: How to open it.
     /// - Returns: What was taken out.
     /// - Throws: ``EngineError`` with code `copyNeeded` when segments hold writes behind the
@@ -95,25 +95,43 @@ extension Engine {
         )
     }
 
-    /// The epochs of the history, the newest last: where each began.
-    public var epochs: [EpochEntry] { pipeline?.epochs ?? [] }
+    /// The epochs of the history, and where it ends.
+    public var historyLine: HistoryLine {
+        // In this order: an epoch is noted before its first record can be read.
+        let last = lastSequence
+        return HistoryLine(epochs: pipeline?.epochs ?? [], lastSequence: last)
+    }
+}
 
-    /// The last sequence that two histories of one origin may have in common, by their epochs and
-    /// ends; `nil` when they have no epoch in common.
+/// Which epochs a history consists of, and where it ends: enough to find where two histories of
+/// one origin part.
+public struct HistoryLine: Sendable, Hashable {
+    /// Where each epoch began, the newest last. The newest may have no record yet.
+    public let epochs: [EpochEntry]
+    /// The last sequence.
+    public let lastSequence: UInt64
+
+    /// A history that is known from elsewhere, say of a leader in another process.
+    public init(epochs: [EpochEntry], lastSequence: UInt64) {
+        self.epochs = epochs
+        self.lastSequence = lastSequence
+    }
+
+    /// The last sequence that both histories may have; `nil` when they have no epoch in common.
     ///
     /// It is where the older of two different epochs began, or the lesser end of the last one that
     /// both have: what was written in one epoch was written by one leader. (Kafka's KIP-101
     /// truncates by the same rule.)
-    public static func lastCommonPosition(
-        _ one: (epochs: [EpochEntry], end: UInt64),
-        _ other: (epochs: [EpochEntry], end: UInt64)
-    ) -> Position? {
-        let common = one.epochs.last { entry in other.epochs.contains { $0.epoch == entry.epoch } }
+    public func lastCommonPosition(with other: HistoryLine) -> Position? {
+        let common = epochs.last { entry in other.epochs.contains { $0.epoch == entry.epoch } }
         guard let common else { return nil }
-        func end(_ history: (epochs: [EpochEntry], end: UInt64)) -> UInt64 {
-            let next = history.epochs.first { $0.epoch.number > common.epoch.number }
-            return next?.lastSequenceBefore ?? history.end
-        }
-        return Position(epoch: common.epoch, sequence: min(end(one), end(other)))
+        return Position(
+            epoch: common.epoch,
+            sequence: min(end(of: common.epoch), other.end(of: common.epoch))
+        )
+    }
+
+    private func end(of epoch: Epoch) -> UInt64 {
+        epochs.first { $0.epoch.number > epoch.number }?.lastSequenceBefore ?? lastSequence
     }
 }
