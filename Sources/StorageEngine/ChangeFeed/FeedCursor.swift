@@ -24,7 +24,13 @@ final class FeedCursor {
     /// Records from files that are behind the horizon.
     private var pending: RecordBatch?
 
+    /// Records handed out since the last wait.
+    private var countSinceWait = 0
+
     private static let batchSize = 64 << 10
+    /// Records between two waits that make a stream: at 100 microseconds from one waking to the
+    /// next, 160,000 in a second.
+    private static let streamCount = 16
 
     /// A cursor behind a position that was checked.
     private init(_ source: any FeedSource, _ position: Position, horizon: AckPoint) {
@@ -102,7 +108,7 @@ final class FeedCursor {
             let place = chunk.place(after: position.sequence)
             found = place.sequence == position.sequence ? place.hash : nil
         } else {
-            try source.waitForFeed(after: position.sequence - 1, .wal)
+            try source.waitForFeed(after: position.sequence - 1, .wal, isStream: false)
             found = try LogFeedReader(source, after: position.sequence - 1).next()?.entries.first
                 .flatMap { $0.head.sequence == position.sequence ? $0.hash : nil }
         }
@@ -139,7 +145,9 @@ final class FeedCursor {
 
     /// Waits until there may be something; blocks.
     func wait(for point: AckPoint) throws(EngineError) {
-        try source.waitForFeed(after: position.sequence, point)
+        let isStream = countSinceWait >= Self.streamCount
+        countSinceWait = 0
+        try source.waitForFeed(after: position.sequence, point, isStream: isStream)
     }
 
     /// Waits until there may be something, or the task is cancelled.
@@ -153,7 +161,7 @@ final class FeedCursor {
         guard !batch.isEmpty else { return nil }
         let rest = all.dropFirst(batch.count)
         pending = rest.isEmpty ? nil : rest
-        position = batch.end
+        moved(past: batch)
         return batch
     }
 
@@ -170,7 +178,12 @@ final class FeedCursor {
         let batch = current.records(from: &place, through: limit, sizeMax: Self.batchSize)
         chunk = (current, place)
         guard !batch.isEmpty else { return nil }
-        position = batch.end
+        moved(past: batch)
         return batch
+    }
+
+    private func moved(past batch: RecordBatch) {
+        position = batch.end
+        countSinceWait += batch.count
     }
 }

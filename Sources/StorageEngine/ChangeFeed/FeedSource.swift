@@ -14,8 +14,13 @@ protocol FeedSource: AnyObject, Sendable {
     func feedLimit(_ horizon: AckPoint) -> UInt64
     /// How long the log file that is appended to is; `nil` when there is none.
     var appendedEnd: LogLength? { get }
-    /// Waits until something behind a sequence has reached a point; blocks.
-    func waitForFeed(after sequence: UInt64, _ horizon: AckPoint) throws(EngineError)
+    /// Waits until something behind a sequence has reached a point; blocks. In a stream one write
+    /// follows the other, so that it pays to look again in a moment.
+    func waitForFeed(
+        after sequence: UInt64,
+        _ horizon: AckPoint,
+        isStream: Bool
+    ) throws(EngineError)
     /// Waits until something behind a sequence has reached a point, or the task is cancelled.
     func waitForFeed(after sequence: UInt64, _ horizon: AckPoint) async throws
 }

@@ -58,7 +58,11 @@ final class LogDirectory: FeedSource, @unchecked Sendable {
         }
     }
 
-    func waitForFeed(after sequence: UInt64, _ horizon: AckPoint) throws(EngineError) {
+    func waitForFeed(
+        after sequence: UInt64,
+        _ horizon: AckPoint,
+        isStream: Bool
+    ) throws(EngineError) {
         while true {
             try refresh()
             guard feedLimit(horizon) <= sequence else { return }
