@@ -255,10 +255,9 @@ extension SimulatedRun {
         } else {
             let limit = min(stepper.feedLimit(consumer.horizon), stepper.feedLimit(.wal))
             let end = error.code == .trimmed ? limit : min(limit, consumer.position.sequence)
-            let last = feed.index(after: end) - 1
-            let entry = last >= 0 ? feed.entries[last] : nil
-            let place = entry.map { $0.position ?? Position(sequence: $0.sequence) }
-            consumer.move(to: place ?? .start, in: model)
+            // A bare sequence would not tell when its record is lost.
+            let known = feed.entries[..<feed.index(after: end)].last { $0.position != nil }
+            consumer.move(to: known?.position ?? .start, in: model)
         }
     }
 
