@@ -99,14 +99,13 @@ feed: setup ## FEED_WRITES to eight consumers, then FEED_KILLS of a process that
 	@rm -rf '$(FEED_DIR)'
 
 # The suites in which threads meet; the others would run for an hour and show the sanitizer nothing.
-# What is skipped counts compactions, which come when they come at a tenth of the speed.
 tsan_suites = (Feed|Slot|Follower|Delta|Tree|Engine|LowSpace|RunningBackup|MemoryIndexConcurrency
 tsan_suites := $(tsan_suites)|ReadGate|ReadState|BlockCache|DirectoryLock|IndexedBatch)Tests/
 
 tsan: setup ## runs the tests in which threads meet under the thread sanitizer
 	@swift build --quiet --build-tests --sanitize=thread --scratch-path .build-tsan
 	@swift test --skip-build --disable-xctest --sanitize=thread --scratch-path .build-tsan \
-		--filter 'StorageEngineTests\.$(tsan_suites)' --skip compactingAgainGivesBack
+		--filter 'StorageEngineTests\.$(tsan_suites)'
 
 lint: ## checks the format of every Swift file
 	@swift format lint --strict --parallel --recursive $(swift_files)

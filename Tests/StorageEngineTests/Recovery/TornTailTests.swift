@@ -26,4 +26,31 @@ import Testing
         #expect(image.bytes(ofFile: "db/quarantine/\(name)", .durable) == torn)
         #expect(try log.size() <= UInt64(end))
     }
+
+    /// Of three frames that were synced one by one, the second and the third say so of the one
+    /// before. Only the last may be a torn write.
+    @Test func aBadFrameBeforeOneThatProvesItsSyncIsCorruption() throws {
+        let fileSystem = SimulatedFileSystem()
+        let engine = try openSimulated(fileSystem)
+        let stepper = EngineStepper(engine)
+        var lastBytes: [Int] = []
+        for number in 0..<3 {
+            #expect(try stepper.put("value", for: "\(number)", ack: .disk).code == nil)
+            let bytes = fileSystem.bytes(ofFile: "db/0000000001.log", .cached)
+            lastBytes.append(try #require(bytes?.lastIndex { $0 != 0 }))
+        }
+        for (number, offset) in lastBytes.enumerated() {
+            let image = fileSystem.crashed(.all)
+            let log = try StoreDirectory.open(path: "db", in: image).open(.log(1), for: .readWrite)
+            let bytes = try log.read(count: 1, at: UInt64(offset))
+            try log.writeFully([bytes[0] ^ 1], at: UInt64(offset))
+            if number == 2 {
+                #expect(try contents(openSimulated(image)) == ["0": "value", "1": "value"])
+            } else {
+                let error = #expect(throws: EngineError.self) { try openSimulated(image) }
+                #expect(error?.code == .corruption, "frame \(number)")
+                #expect(error?.file == "0000000001.log" && error?.offset ?? 0 <= UInt64(offset))
+            }
+        }
+    }
 }
