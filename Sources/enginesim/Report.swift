@@ -54,7 +54,7 @@ struct Report {
         }
     }
 
-    private static let seedsForSometimes = 100
+    private static let seedsForSometimes = 300
 
     /// Adds the counts to the file, if there is to be one.
     func save() throws {
