@@ -216,6 +216,8 @@ extension Member {
             end.sequence > state.core.log.tail.sequence, let hash = end.logHash
         else { return }
         give(.appended(Tail(epoch: end.epoch, sequence: end.sequence, logHash: hash)))
+        // What was told of records that the core did not know of did not count: it is told again.
+        state.points = nil
     }
 
     /// Waits until nobody else changes whether the store accepts writes. Needs the lock, and lets
