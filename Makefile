@@ -56,11 +56,14 @@ sim: setup ## simulates crashes and faults from SIM_SEEDS, for SIM_SECONDS at mo
 	@$(build) -c release --product enginesim
 	@$(release)/enginesim --seeds '$(SIM_SEEDS)' --seconds $(SIM_SECONDS)
 
-crash: setup ## the same, every position of 5 seeds, failing calls, CUTS power cuts; adds to CRASH_JSON
+crash: setup ## all simulations, CUTS real power cuts and kills; adds counts to CRASH_JSON
 	@$(build) -c release --product enginesim
+	@$(build) -c release --product replicationsim
 	@$(release)/enginesim --seeds '$(SIM_SEEDS)' --seconds $(SIM_SECONDS) --json '$(CRASH_JSON)'
 	@$(release)/enginesim --seeds '0..<5' --samples all --json '$(CRASH_JSON)'
 	@$(release)/enginesim --seeds '0..<12' --operations 60 --errors $(CRASH_STRIDE) \
+		--json '$(CRASH_JSON)'
+	@$(release)/replicationsim --seeds '$(REPLICATION_SEEDS)' --seconds $(SIM_SECONDS) \
 		--json '$(CRASH_JSON)'
 	@CRASH_JSON='$(CRASH_JSON)' Scripts/power-cut.sh $(CUTS)
 	@CRASH_JSON='$(CRASH_JSON)' Scripts/power-cut.sh --kill $(CUTS)

@@ -141,7 +141,8 @@ let package = Package(
         .executableTarget(
             name: "enginebench",
             dependencies: [
-                "StorageEngine", "ToolSupport", "CEngineSystem", argumentParser,
+                "StorageEngine", "Replication", "ReplicationTransport", "ToolSupport",
+                "CEngineSystem", argumentParser,
                 .product(
                     name: "Histogram",
                     package: "hdrhistogram-swift",
@@ -174,7 +175,10 @@ let package = Package(
         ),
         .executableTarget(
             name: "replicationsim",
-            dependencies: ["StorageEngine", "Replication", "ReplicationTestSupport"],
+            dependencies: [
+                "StorageEngine", "StorageEngineTestSupport", "Replication",
+                "ReplicationTestSupport",
+            ],
             swiftSettings: clientSettings
         ),
         .testTarget(

@@ -19,6 +19,7 @@ struct EngineBench: ParsableCommand {
               enginebench --benchmarks overwrite --ack wal --duration 30 --rate 50000
               enginebench --benchmarks ycsb-a,ycsb-c --num 1000000 --threads 4
               enginebench --ack disk --tasks 1,64 --report disk.html
+              enginebench --benchmarks replica-acks,replica-lag --followers 1 --tasks 1,64
             """,
         version: toolVersion
     )
@@ -63,6 +64,8 @@ struct EngineBench: ParsableCommand {
     var writeBufferSize: Int?
     @Flag(help: "Behind each row that writes, wait for compactions and count what they write.")
     var settle = false
+    @Option(help: "Followers of a replicated store, all of them voters.")
+    var followers = 3
     @Option(help: "Makes random keys and values repeatable.")
     var seed: UInt64 = 301
     @Flag(help: "Measure a bare write and sync; with fillsync, in turns with it.")
@@ -107,7 +110,8 @@ struct EngineBench: ParsableCommand {
             writeBufferSize: writeBufferSize,
             settles: settle,
             seed: seed,
-            syncProbe: syncProbe || isMatrix
+            syncProbe: syncProbe || isMatrix,
+            followers: followers
         )
     }
 }

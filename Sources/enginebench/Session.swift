@@ -46,7 +46,8 @@ struct Session {
         }
         for benchmark in settings.benchmarks {
             for ack in benchmark.ackPoints(settings.acks) {
-                for crew in settings.crews { try runRow(benchmark, ack, crew) }
+                let crews = benchmark.hasWorkers ? settings.crews : [.threads(1)]
+                for crew in crews { try runRow(benchmark, ack, crew) }
             }
         }
         try database.close()
@@ -58,6 +59,7 @@ struct Session {
         _ crew: Crew
     ) throws {
         if let ack, benchmark == .feedTail { return try runFeedTail(ack, crew) }
+        if benchmark.isReplicated { return try runReplicas(benchmark, ack, crew) }
         var engine = try openDatabase(for: benchmark)
         // A compaction would leave nothing to measure.
         if settings.warmup > 0, benchmark != .compact {
@@ -124,6 +126,7 @@ struct Session {
     private func operations(of benchmark: Benchmark) -> Int {
         switch benchmark {
         case .fillsync: max(1, settings.num / 1000)
+        case .replicaAcks: max(1, settings.num / 100)
         case .compact: 1
         case .feedCatchup: .max
         default: benchmark.reads ? settings.reads : settings.num

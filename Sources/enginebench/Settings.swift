@@ -33,6 +33,8 @@ struct Settings: Sendable {
     var settles: Bool
     var seed: UInt64
     var syncProbe: Bool
+    /// Voters besides the leader of a replicated store.
+    var followers: Int
 
     static let keySizeMax = 65_536
     /// The engine refuses less.
@@ -62,6 +64,7 @@ struct Settings: Sendable {
         try require(rate ?? 1 > 0, "--rate above 0 is needed")
         try require(writeRate ?? 1 > 0, "--write-rate above 0 is needed")
         try require(warmup >= 0, "--warmup of 0 or more is needed")
+        try require((1...16).contains(followers), "--followers \(followers), 1 to 16 are possible")
         try require((0...1).contains(compressionRatio), "--compression-ratio from 0 to 1")
         try require(cacheSize ?? 0 >= 0, "--cache-size of 0 or more is needed")
         try require(

@@ -1,14 +1,7 @@
-import FoundationEssentials
 import StorageEngineTestSupport
 
 /// What was counted, printed and added to a file of JSON, which may be the sum of many sittings.
 struct Report {
-    private struct Contents: Codable {
-        /// What was run, in order.
-        var runs: [String] = []
-        var counts: [String: [String: Int]] = [:]
-    }
-
     private let path: String?
     private var added = Tally()
     private var runs: [String] = []
@@ -59,17 +52,6 @@ struct Report {
     /// Adds the counts to the file, if there is to be one.
     func save() throws {
         guard let path else { return }
-        let url = URL(filePath: path)
-        var contents = Contents()
-        if let data = try? Data(contentsOf: url) {
-            contents = try JSONDecoder().decode(Contents.self, from: data)
-        }
-        var sum = Tally(contents.counts)
-        sum += added
-        contents.counts = sum.counts
-        contents.runs += runs
-        let encoder = JSONEncoder()
-        encoder.outputFormatting = [.prettyPrinted, .sortedKeys]
-        try encoder.encode(contents).write(to: url, options: .atomic)
+        try CountsFile(path: path).add(added, runs)
     }
 }

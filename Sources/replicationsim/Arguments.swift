@@ -1,12 +1,14 @@
 import Glibc
 
-/// What the command line asks for: `--seeds A..<B`, `--seconds S`, `--operations N`, and
-/// `--trace yes` to print what happens.
+/// What the command line asks for: `--seeds A..<B`, `--seconds S`, `--operations N`, `--json FILE`
+/// to add the counts to what a file holds, and `--trace yes` to print what happens.
 struct Arguments {
     var seeds: Range<UInt64> = 0..<1_000
     var seconds: UInt64 = .max
     var operations = 500
     var isTraced = false
+    /// Where counts are added to.
+    var json: String?
 
     init(_ words: [String]) {
         var words = words.dropFirst()
@@ -14,7 +16,7 @@ struct Arguments {
             guard let value = words.popFirst(), set(flag, value) else {
                 print(
                     "usage: replicationsim [--seeds A..<B] [--seconds S] [--operations N] "
-                        + "[--trace yes]"
+                        + "[--json FILE] [--trace yes]"
                 )
                 exit(1)
             }
@@ -31,6 +33,7 @@ struct Arguments {
             seeds = first..<end
         case "--seconds": return UInt64(value).map { seconds = $0 } != nil
         case "--operations": return Int(value).map { operations = $0 } != nil
+        case "--json": json = value
         case "--trace": isTraced = value == "yes"
         default: return false
         }

@@ -1,6 +1,7 @@
 import Glibc
 import ReplicationTestSupport
 import StorageEngine
+import StorageEngineTestSupport
 
 // Simulates leader and followers: each seed is members, network, clients and faults, and every
 // promise is checked. Runs each seed of the range, or as many as the time allows.
@@ -16,42 +17,74 @@ struct Main {
         for seed in arguments.seeds {
             let elapsed = (time.monotonicNanoseconds - start) / 1_000_000_000
             if elapsed >= arguments.seconds { break }
-            run(seed, arguments, &counts)
+            if let text = failure(of: seed, arguments, &counts) {
+                add(counts, seeds: seeds, broken: 1, arguments)
+                fail(text, seed, arguments)
+            }
             seeds += 1
         }
         let elapsed = (time.monotonicNanoseconds - start) / 1_000_000_000
+        add(counts, seeds: seeds, broken: 0, arguments)
         report(counts, seeds: seeds, seconds: elapsed)
     }
 
-    private static func run(
-        _ seed: UInt64,
+    /// Runs a seed.
+    ///
+    /// - Returns: What went wrong; `nil` when every promise was kept.
+    private static func failure(
+        of seed: UInt64,
         _ arguments: Arguments,
         _ counts: inout ReplicationCounts
-    ) {
+    ) -> String? {
         do {
             let run = try ReplicationRun(seed: seed, operations: arguments.operations)
             if arguments.isTraced { run.trace = { print($0) } }
             try run.run()
             counts += run.counts
             // Every tenth seed again: the same must happen.
-            guard seed % 10 == 0 else { return }
+            guard seed % 10 == 0 else { return nil }
             let again = try ReplicationRun(seed: seed, operations: arguments.operations)
             try again.run()
-            guard again.traceHash == run.traceHash else {
-                return fail("seed \(seed): two runs of it differ", seed, arguments)
-            }
+            let isSame = again.traceHash == run.traceHash
+            return isSame ? nil : "seed \(seed): two runs of it differ"
         } catch {
-            fail("\(error)", seed, arguments)
+            return "\(error)"
         }
     }
 
-    private static func fail(_ text: String, _ seed: UInt64, _ arguments: Arguments) {
+    private static func fail(_ text: String, _ seed: UInt64, _ arguments: Arguments) -> Never {
         print("FAILED: \(text)")
         print(
             "replay: replicationsim --seeds \(seed)..<\(seed + 1) --operations "
                 + "\(arguments.operations) --trace yes"
         )
         exit(1)
+    }
+
+    /// Adds what was counted to the file that was asked for.
+    private static func add(
+        _ counts: ReplicationCounts,
+        seeds: Int,
+        broken: Int,
+        _ arguments: Arguments
+    ) {
+        guard let path = arguments.json else { return }
+        var tally = Tally()
+        tally.add("totals", "replication seeds", seeds)
+        tally.add("broken promises", "replication", broken)
+        for name in ReplicationCounts.Name.allCases {
+            tally.add("replication", name.rawValue, counts[name])
+        }
+        let first = arguments.seeds.lowerBound
+        let run =
+            "replication seeds \(first)..<\(first + UInt64(seeds)), "
+            + "\(arguments.operations) operations"
+        do {
+            try CountsFile(path: path).add(tally, [run])
+        } catch {
+            print("FAILED: adding the counts to \(path): \(error)")
+            exit(1)
+        }
     }
 
     /// One line of JSON; a count of 0 shows that the simulation never gets there.

@@ -14,6 +14,7 @@ package final class LocalNetwork: @unchecked Sendable {
     private var receivers: [UniqueID: LocalLinks] = [:]
     private var cut: Set<Link> = []
     private var delay: UInt64 = 0
+    private var change: @Sendable (Packet) -> Packet = { $0 }
     private var counts: [UniqueID: Int] = [:]
 
     package init() {}
@@ -28,6 +29,11 @@ package final class LocalNetwork: @unchecked Sendable {
     /// Packets arrive so many milliseconds after they were sent.
     package func setDelay(milliseconds: UInt64) {
         lock.with { delay = milliseconds * 1_000_000 }
+    }
+
+    /// Packets arrive changed, from now on.
+    package func setChange(_ change: @escaping @Sendable (Packet) -> Packet) {
+        lock.with { self.change = change }
     }
 
     /// Nothing passes between two members from now on.
@@ -50,12 +56,12 @@ package final class LocalNetwork: @unchecked Sendable {
     package func payloadCount(of member: UniqueID) -> Int { lock.with { counts[member] ?? 0 } }
 
     fileprivate func send(_ packet: Packet, from sender: UniqueID, to receiver: UniqueID) {
-        let (links, delay) = lock.with { () -> (LocalLinks?, UInt64) in
+        let (links, delay, change) = lock.with { () -> (LocalLinks?, UInt64, _) in
             if !packet.payload.isEmpty { counts[sender, default: 0] += 1 }
             let isCut = cut.contains(Link(sender: sender, receiver: receiver))
-            return (isCut ? nil : receivers[receiver], self.delay)
+            return (isCut ? nil : receivers[receiver], self.delay, self.change)
         }
-        links?.arrive(packet, from: sender, after: delay)
+        links?.arrive(change(packet), from: sender, after: delay)
     }
 
     fileprivate func remove(_ links: LocalLinks) {

@@ -9,7 +9,8 @@ package struct ReplicationCounts: Sendable {
         case slowDisks, clockJumps, reformats, restores, strangers, trims
         case leaderships, promotions, reopenings, uncleanReopenings, adoptions, stepDowns
         case failedPromotions, lossAccepted, suspects, suspectsCleared
-        case cuts, cutRecords, impossibleCuts, copies, resumedCopies, relays, gaps
+        case cuts, cutRecords, impossibleCuts, copies, deltas, resumedCopies, relays, gaps,
+            pacedReads
         case lateCompletions, fencedLeaders, refusedBehind, refusedLoop, wrongHistory
         case degradations, restorations, voided, protected, horizons
         case linearizableKeys, unjudgedRuns, simulatedSeconds

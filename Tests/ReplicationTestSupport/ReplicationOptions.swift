@@ -57,6 +57,10 @@ struct ReplicationOptions {
         settings.windowSize = UInt64.random(in: 2_000...40_000, using: &generator)
         settings.packSizeMax = UInt64.random(in: 500...8_000, using: &generator)
         settings.rejoinLag = UInt64.random(in: 0...20, using: &generator)
+        // Drawn from a copy: what else a seed draws does not depend on it.
+        var copy = generator
+        let isPaced = Int.random(in: 0..<3, using: &copy) == 0
+        settings.catchUpRate = isPaced ? UInt64.random(in: 20_000...200_000, using: &copy) : nil
         switch Int.random(in: 0..<4, using: &generator) {
         case 0: settings.shortfall = .wait
         case 1:

@@ -254,7 +254,7 @@ struct ReplicationOracle {
             }
         }
         if let localDisk, established.last?.leadership.leader == leader.id,
-            localDisk.leader == leader.id,
+            highest?.leadership.leader == leader.id, localDisk.leader == leader.id,
             !leader.store.contains(localDisk.record, run.tree)
         {
             violate("#\(leader.slot) lost what was on its disk, and nobody led in between")
@@ -361,5 +361,12 @@ extension [Int] {
     func hasRecord(_ record: Int, _ tree: RecordTree) -> Bool {
         let depth = tree[record].depth
         return depth < count && self[depth] == record
+    }
+}
+
+extension ReplicationOracle {
+    /// Who led the highest epoch: another one may have led on in a term that was over.
+    private var highest: Established? {
+        established.max { $0.leadership.epoch.number < $1.leadership.epoch.number }
     }
 }

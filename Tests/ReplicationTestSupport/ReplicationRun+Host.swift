@@ -65,9 +65,11 @@ extension ReplicationRun {
             let happening = Happening.cut(slot, life: life, end, generation: generation)
             queue.add(happening, at: now + diskDelay(member, 5 + random(50)))
         case .fetch(let session, let after, let sizeMax):
+            let isPaced = member.core.catchingUp.contains(session)
+            if isPaced, options.settings.catchUpRate != nil { counts[.pacedReads] += 1 }
             answer(.fetched(session: session, read(member, after, sizeMax)), member)
-        case .openCopy(let session, let since, let resuming):
-            let offer = openCopy(member, since, resuming)
+        case .openCopy(let session, let since, let resuming, let isWhole):
+            let offer = openCopy(member, since, resuming, isWhole: isWhole)
             answer(.copyOpened(session: session, offer), member)
         case .readPart(let session, let copy, let index):
             let part = CopyPart(copy: copy, index: index, size: 500, payload: index)
@@ -215,13 +217,6 @@ extension ReplicationRun {
         return result
     }
 
-    func adopt(_ member: SimulatedMember, _ offer: CopyOffer) {
-        counts[.copies] += 1
-        member.store.adopt(offer.log, copyRecords[offer.id] ?? [])
-        member.store.partialCopy = nil
-        oracle.checkCut(view)
-    }
-
     /// Records behind an end of the log, of one epoch.
     private func read(_ member: SimulatedMember, _ after: Tail, _ sizeMax: UInt64) -> Fetched {
         let store = member.store
@@ -258,29 +253,6 @@ extension ReplicationRun {
             payload: UInt64(last ?? 0)
         )
         return .pack(pack)
-    }
-
-    private func openCopy(
-        _ member: SimulatedMember,
-        _ since: Tail,
-        _ resuming: UInt64?
-    ) -> CopyOffer {
-        if let resuming, let offer = member.copies[resuming], !since.ranksAbove(offer.log.tail) {
-            counts[.resumedCopies] += 1
-            return offer
-        }
-        nextCopy += 1
-        let count = member.store.records.count
-        member.store.reach(wal: count, disk: count)
-        let offer = CopyOffer(
-            id: nextCopy,
-            kind: random(2) == 0 ? .base : .delta,
-            log: member.store.outline(tree),
-            partCount: 1 + random(8)
-        )
-        member.copies[nextCopy] = offer
-        copyRecords[nextCopy] = member.store.records
-        return offer
     }
 
     /// Segments are written, and logs trimmed, from time to time.

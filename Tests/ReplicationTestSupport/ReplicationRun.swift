@@ -52,6 +52,8 @@ package final class ReplicationRun {
     var nextCopy: UInt64 = 0
     /// What the state of each copy was.
     var copyRecords: [UInt64: [Int]] = [:]
+    /// Where each delta begins.
+    var deltaStarts: [UInt64: Tail] = [:]
     var hasReplaced = false
     let operationsMin: Int
     package var counts = ReplicationCounts()

@@ -1,6 +1,7 @@
-@testable import Replication
 import StorageEngine
 import Testing
+
+@testable import Replication
 
 @Suite struct FeederTests {
     /// What the leader asked its host to read last.
@@ -46,6 +47,80 @@ import Testing
         // What the follower grants beyond this side's window is not believed.
         leader.receive([leader.report(2, Watermarks())], session, from: 2)
         #expect(Self.lastFetch(leader)?.size == 600)
+    }
+
+    // MARK: Catching up
+
+    @Test func whoIsBehindGetsNoMoreThanItsShareAndThenEverythingAtOnce() throws {
+        var settings = Settings()
+        settings.catchUpRate = 2_000
+        var leader = try CoreHarness.leader(settings: settings)
+        let ends = try (0..<6).map { _ in try leader.append() }
+        let session = try leader.join(2)
+        #expect(leader.core.catchingUp == [session])
+        #expect(Self.lastFetch(leader)?.size == 1_000, "half a second's worth")
+        leader.clear()
+        leader.give(
+            .fetched(session: session, .pack(Self.pack(from: .zero, to: ends[2], size: 1_000)))
+        )
+        #expect(Self.lastFetch(leader) == nil)
+        leader.tick(after: 499)
+        try leader.append()
+        #expect(Self.lastFetch(leader) == nil, "neither time nor records make it sooner")
+        leader.tick(after: 1)
+        #expect(Self.lastFetch(leader)?.after == ends[2])
+
+        let end = leader.core.log.tail
+        leader.clear()
+        leader.give(
+            .fetched(session: session, .pack(Self.pack(from: ends[2], to: end, size: 1_000)))
+        )
+        #expect(leader.core.catchingUp.isEmpty)
+        let next = try leader.append()
+        #expect(Self.lastFetch(leader)?.after == end)
+        #expect(Self.lastFetch(leader)?.size == settings.packSizeMax)
+        leader.clear()
+        try leader.append()
+        leader.give(
+            .fetched(session: session, .pack(Self.pack(from: end, to: next, size: 90_000)))
+        )
+        #expect(Self.lastFetch(leader)?.after == next, "who was live once waits no more")
+    }
+
+    @Test func allWhoAreBehindShareWhatThereIs() throws {
+        var settings = Settings()
+        settings.catchUpRate = 4_000
+        var leader = try CoreHarness.leader(settings: settings)
+        let ends = try (0..<4).map { _ in try leader.append() }
+        let first = try leader.join(2)
+        let second = try leader.join(3)
+        #expect(Self.lastFetch(leader)?.size == 1_000)
+        leader.clear()
+        for session in [first, second] {
+            let pack = Self.pack(from: .zero, to: ends[0], size: 1_000)
+            leader.give(.fetched(session: session, .pack(pack)))
+        }
+        leader.tick(after: 499)
+        #expect(Self.lastFetch(leader) == nil)
+        leader.tick(after: 1)
+        let fetches = leader.actions.count { if case .fetch = $0 { true } else { false } }
+        #expect(fetches == 2)
+    }
+
+    @Test func aHugeRecordDoesNotMakeAFollowerLookStalled() throws {
+        var settings = Settings()
+        settings.catchUpRate = 1
+        var leader = try CoreHarness.leader(settings: settings)
+        let first = try leader.append()
+        try leader.append()
+        let session = try leader.join(2)
+        leader.clear()
+        leader.give(
+            .fetched(session: session, .pack(Self.pack(from: .zero, to: first, size: 1 << 19)))
+        )
+        leader.receive([leader.report(2, Watermarks())], session, from: 2)
+        leader.tick(after: settings.stallMax / 2)
+        #expect(Self.lastFetch(leader)?.after == first)
     }
 
     @Test func aGreetingThatComesLateOrTwiceIsNone() throws {
@@ -138,7 +213,7 @@ import Testing
         let tail = try leader.append()
         leader.give(.fetched(session: session, .trimmed))
         let opens = leader.actions.contains {
-            if case .openCopy(session, .zero, nil) = $0 { true } else { false }
+            if case .openCopy(session, .zero, nil, false) = $0 { true } else { false }
         }
         #expect(opens)
         let offer = CopyOffer(id: 3, kind: .base, log: leader.core.log, partCount: 4)
@@ -171,5 +246,41 @@ import Testing
         )
         leader.receive(.follow(follow), from: 2)
         #expect(Self.lastFetch(leader)?.after == tail)
+    }
+
+    @Test func whoIsSentSomethingSaysAnewWhereItsLogEndsBeforeItIsCopied() throws {
+        var leader = try CoreHarness.leader()
+        let session = try leader.join(2)
+        let tail = try leader.append()
+        leader.give(
+            .fetched(session: session, .pack(Self.pack(from: .zero, to: tail, size: 100)))
+        )
+        try leader.append()
+        leader.clear()
+        leader.give(.fetched(session: session, .trimmed))
+        let opens = leader.actions.contains { if case .openCopy = $0 { true } else { false } }
+
+        #expect(!opens)
+        #expect(leader.refusals == [.busy])
+        #expect(leader.core.sessions.isEmpty)
+    }
+
+    @Test func aFollowerThatCannotBeCutIsOfferedEverything() throws {
+        var leader = try CoreHarness.leader()
+        let tail = try leader.append()
+        leader.receive(.hello(leader.hello(2)), from: 2)
+        let welcome = try #require(leader.lastWelcome)
+        let follow = Follow(
+            session: welcome.session,
+            after: tail,
+            granted: 1 << 20,
+            needsCopy: true,
+            copy: nil
+        )
+        leader.receive(.follow(follow), from: 2)
+        let opens = leader.actions.contains {
+            if case .openCopy(welcome.session, tail, nil, true) = $0 { true } else { false }
+        }
+        #expect(opens)
     }
 }

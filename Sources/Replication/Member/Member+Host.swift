@@ -50,7 +50,8 @@ extension Member {
             storeJobs.submit { [self] in perform(action, life) }
         case .fetch(let session, let after, let sizeMax):
             let fetch = FeedJobs.Fetch(session: session, after: after, sizeMax: sizeMax)
-            feedJobs.submit { [self] in read(fetch, life) }
+            let feed = state.core.catchingUp.contains(session) ? catchUp : feed
+            feed.jobs.submit { [self] in read(fetch, life, by: feed) }
         case .openCopy, .readPart:
             copyJobs.submit { [self] in performCopy(action, life) }
         }
@@ -76,11 +77,9 @@ extension Member {
             state.samples.add(points, now: now)
         }
         settlePromotion()
-        let (life, isBehind) = (state.life, isBehindStore)
-        feedJobs.submit { [self] in
-            if isBehind { noteEnd(life) }
-            readParked(life)
-        }
+        let life = state.life
+        if isBehindStore { feed.jobs.submit { [self] in noteEnd(life) } }
+        readParked(life)
         guard now >= state.nextTidyAt else { return }
         state.nextTidyAt = now + 5_000
         copyJobs.submit { [self] in copies.removeIdle(now: now) }
@@ -216,6 +215,8 @@ extension Member {
             end.sequence > state.core.log.tail.sequence, let hash = end.logHash
         else { return }
         give(.appended(Tail(epoch: end.epoch, sequence: end.sequence, logHash: hash)))
+        // What was told of records that the core did not know of did not count: it is told again.
+        state.points = nil
     }
 
     /// Waits until nobody else changes whether the store accepts writes. Needs the lock, and lets

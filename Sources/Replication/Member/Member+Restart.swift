@@ -51,7 +51,7 @@ extension Member {
             return state.engine.take()
         }
         old?.abandon()
-        feedJobs.submit { [self] in feed.removeAll() }
+        for feed in [feed, catchUp] { feed.jobs.submit { feed.removeAll() } }
         copyJobs.submit { [self] in copies.removeAll() }
         while true {
             do throws(EngineError) {

@@ -59,7 +59,7 @@ extension Member {
 
     /// Changes what MEMBER holds besides the mark, from a job of the store; waits until that is
     /// durable.
-    private func update(
+    func update(
         _ change: @escaping @Sendable (inout MemberRecord) -> Void
     ) throws(EngineError) {
         let answer = JobAnswer<Void>()
@@ -104,7 +104,7 @@ extension Member {
         lock.with {
             guard life == state.life else { return }
             notePoints()
-            feedJobs.submit { [self] in readParked(life) }
+            readParked(life)
             guard options.syncsEagerly, !state.isSyncQueued else { return }
             state.isSyncQueued = true
             syncJobs.submit { [self] in sync(life) }
@@ -224,62 +224,11 @@ extension Member {
         }
     }
 
-    /// Puts a copy that came whole in the store's place: MEMBER names it from then on.
-    private func adopt(_ offer: CopyOffer, _ generation: UInt64, _ life: UInt64) {
-        let history = lock.with { state.core.mark.history }
-        guard let history else { preconditionFailure("a copy without a history") }
-        guard lock.with({ life == state.life }) else { return }
-        let storeID: UniqueID
-        do throws(EngineError) {
-            storeID = try incoming.finish(offer, history: history)
-        } catch {
-            incoming.discard()
-            return lock.with { life == state.life ? restart(for: error) : () }
-        }
-        do throws(EngineError) {
-            let old = takeEngine(life)
-            let isLost = try old.map { engine throws(EngineError) in
-                let (epochs, end) = try engine.history()
-                try engine.closeWithoutFlush()
-                return !LogOutline(epochs, end).isBeginning(of: offer.log)
-            }
-            copyJobs.submit { [self] in copies.removeAll() }
-            let number = lock.with { state.record.storeNumber }
-            if isLost ?? false { try incoming.saveLog(of: MemberDirectory.store(number)) }
-            try update { record in
-                record.storeNumber += 1
-                record.storeID = storeID
-            }
-            lock.with {
-                state.incoming = IncomingCopy(directory: directory, number: number + 2)
-            }
-            let opened = try openStore()
-            let (epochs, end) = try opened.history()
-            guard LogOutline(epochs, end) == offer.log else {
-                throw EngineError(.diverged, "adopting a copy: it ends elsewhere than it said")
-            }
-            lock.with {
-                guard life == state.life else { return }
-                put(opened, generation)
-                give(.copyAdopted(generation: generation))
-            }
-            // What is left of it goes with the next opening.
-            do throws(EngineError) {
-                try directory.removeTree(MemberDirectory.store(number))
-            } catch {
-                broadcast.send(.storeFailed(error))
-            }
-        } catch {
-            // Which store is the member's, MEMBER says.
-            lock.with { if life == state.life { restart(for: error) } }
-        }
-    }
-
     /// Where a copy is put together. Belongs to the jobs of the store.
     private var incoming: IncomingCopy { lock.with { state.incoming } }
 
     /// Takes the store out of use.
-    private func takeEngine(_ life: UInt64) -> Engine? {
+    func takeEngine(_ life: UInt64) -> Engine? {
         lock.with {
             guard life == state.life else { return nil }
             changed.broadcast()
@@ -287,13 +236,13 @@ extension Member {
         }
     }
 
-    private func openStore() throws(EngineError) -> Engine {
+    func openStore() throws(EngineError) -> Engine {
         let record = lock.with { state.record }
         return try MemberOpening.openStore(record, in: directory, options, environment)
     }
 
     /// Puts a store into use that is on another line of the log. Needs the lock.
-    private func put(_ engine: Engine, _ generation: UInt64) {
+    func put(_ engine: Engine, _ generation: UInt64) {
         state.engine = engine
         state.generation = generation
         state.points = engine.logPoints

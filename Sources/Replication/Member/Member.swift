@@ -5,13 +5,16 @@ public import StorageEngine
 //   MEMBER              what it remembers besides its log, see `MemberFile.swift`
 //   LOCK                kept while the member is open
 //   store-0000000001/   the store; the number is in MEMBER
-//   store-0000000002/   a copy of the leader's state while it comes, see `CopyFormat.swift`
+//   store-0000000002/   a copy of the leader's state, or of what has changed in it, while it comes,
+//                       see `CopyFormat.swift`
+//   store-0000000003/   the store together with those changes
 //   copy-0000000001/    a copy of this store while it is handed out; worth nothing after a restart
 //
 // Events go into the core under one lock, and the actions that come out are begun in order. What
 // takes time is a job: of the store (records taken in, cuts, copies adopted, leading), of the mark,
-// of the feed (records read for followers), of copies, of syncs. Each kind has a thread of its own,
-// so that its jobs are done in order, and none of them holds the lock meanwhile.
+// of the feeds (records read for followers, live ones and others), of copies, of syncs. Each kind
+// has a thread of its own, so that its jobs are done in order, and none of them holds the lock
+// meanwhile.
 //
 //  1. What comes behind a mark in the order of actions is begun when that is durable, not before.
 //  2. The core knows the end of the log exactly before it stops to lead: a message with a higher
@@ -51,12 +54,12 @@ public final class Member: Sendable {
 
     let storeJobs = JobQueue(name: "member-store")
     let markJobs = JobQueue(name: "member-mark")
-    let feedJobs = JobQueue(name: "member-feed")
     let copyJobs = JobQueue(name: "member-copy")
     let syncJobs = JobQueue(name: "member-sync")
     private let tickJobs = JobQueue(name: "member-tick")
     // Each belongs to the jobs of its kind.
-    let feed = FeedJobs()
+    let feed = FeedJobs(name: "member-feed")
+    let catchUp = FeedJobs(name: "member-catch-up")
     let copies: OutgoingCopies
 
     /// Opens a member, and makes it when that is wanted and there is none.
@@ -164,6 +167,7 @@ public final class Member: Sendable {
         }
         copies.removeAll()
         feed.removeAll()
+        catchUp.removeAll()
         guard let engine else { return }
         try engine.stopLeading()
         let (epochs, end) = try engine.history()
@@ -190,7 +194,8 @@ public final class Member: Sendable {
 
     private func endJobs() {
         links.stop()
-        for jobs in [tickJobs, storeJobs, feedJobs, copyJobs, syncJobs, markJobs] { jobs.end() }
+        let readers = [feed.jobs, catchUp.jobs]
+        for jobs in [tickJobs, storeJobs] + readers + [copyJobs, syncJobs, markJobs] { jobs.end() }
     }
 
     /// Whether this call is the one that closes.

@@ -21,6 +21,9 @@ public enum MemberEvent: Sendable, Hashable {
     case cutting(from: Position, to: Position)
     /// A copy of the whole state comes, up to a position, in so many parts.
     case copying(to: Position, parts: UInt64)
+    /// What has changed since the end of the log comes, up to a position, in so many parts: the
+    /// newest value of each key.
+    case copyingChanges(to: Position, parts: UInt64)
     /// Fewer followers than writes ask for are waited for, from now on.
     case degraded(followers: Int, at: ReplicaPoint)
     /// As many followers as writes ask for are waited for again.
@@ -65,6 +68,8 @@ extension MemberEvent {
         case .refused(let member, let reason): self = .refused(member, "\(reason)")
         case .gap(let feeder): self = .gap(from: feeder)
         case .cutting(let from, let end): self = .cutting(from: from.position, to: end.position)
+        case .copying(let offer) where offer.kind == .delta:
+            self = .copyingChanges(to: offer.log.tail.position, parts: offer.partCount)
         case .copying(let offer):
             self = .copying(to: offer.log.tail.position, parts: offer.partCount)
         case .degraded(let followers, let point): self = .degraded(followers: followers, at: point)

@@ -10,6 +10,7 @@ public import StorageEngine
 /// | ``shortfall`` | fail after 2 s | | what to do when fewer followers are there than asked for |
 /// | ``syncsEagerly`` | true | | a follower syncs whatever it gets at once |
 /// | ``copyRate`` | nil | bytes/s | most that is read for copies of the whole state |
+/// | ``catchUpRate`` | nil | bytes/s | most of the log that is read for followers that are behind |
 public struct MemberOptions: Sendable {
     /// How the store is opened; ``Engine/Options/follows`` and ``Engine/Options/createIfMissing``
     /// are set by the member.
@@ -30,6 +31,11 @@ public struct MemberOptions: Sendable {
     /// The most bytes that are read in a second for copies of the whole state, which are for
     /// followers that are too far behind; `nil` for no limit.
     public var copyRate: UInt64?
+    /// The most bytes of records that are sent in a second to followers that come to follow and are
+    /// behind, to all of them together; `nil` for no limit. Once such a follower has had all that
+    /// the log held it is sent everything at once. When more than this is written all the time, it
+    /// never comes so far.
+    public var catchUpRate: UInt64?
     /// Times and sizes of the protocol.
     package var settings = Settings()
     /// How often time passes for the protocol, in milliseconds.
@@ -42,6 +48,7 @@ public struct MemberOptions: Sendable {
     var coreSettings: Settings {
         var settings = settings
         settings.shortfall = shortfall.core
+        settings.catchUpRate = catchUpRate
         return settings
     }
 }

@@ -123,8 +123,9 @@ package enum CoreAction: Sendable {
     /// Records behind an end, at most so many bytes, but at least one.
     case fetch(session: UInt64, after: Tail, sizeMax: UInt64)
     /// A copy of this end of the log or a later one, with nothing that is not on this member's own
-    /// disk, and never one that was made before the log was cut back.
-    case openCopy(session: UInt64, since: Tail, resuming: UInt64?)
+    /// disk, and never one that was made before the log was cut back. A delta begins exactly at
+    /// this end; `isWhole`: the follower's state is not what was there, so a delta will not do.
+    case openCopy(session: UInt64, since: Tail, resuming: UInt64?, isWhole: Bool)
     case readPart(session: UInt64, copy: UInt64, index: UInt64)
     case storePart(CopyPart, CopyOffer)
     case adoptCopy(CopyOffer, generation: UInt64)

@@ -27,12 +27,21 @@ struct Feeder: Sendable {
         let peer: UniqueID
         let leadership: Leadership
         var stage = Stage.welcomed
-        /// The end of what was sent.
+        /// Where the follower's log ended when it said so last, and the end of what was sent.
+        var followed = Tail.zero
         var sent = Tail.zero
         var sentSize: UInt64 = 0
         var granted: UInt64 = 0
         var isReading = false
+        /// Whether it has had all that the log held at some time: until then it catches up.
+        var isLive = false
+        /// The end of the log when records were asked for last.
+        var asked: UInt64 = 0
+        /// When records may be asked for again, while it catches up.
+        var nextReadAt: Tick = 0
         var partialCopy: UInt64?
+        /// Whether the follower's state is not that of its log's end: no delta goes with it.
+        var needsWhole = false
         var lastHeard: Tick
     }
 
@@ -53,6 +62,9 @@ struct Feeder: Sendable {
     private static let reportsMax = 256
 
     var sessionIDs: [UInt64] { sessions.map(\.id) }
+
+    /// The sessions that have not had all that the log held at any time.
+    var catchingUp: [UInt64] { sessions.filter { !$0.isLive }.map(\.id) }
 
     // MARK: The line
 
@@ -201,8 +213,10 @@ struct Feeder: Sendable {
         }
         guard isReady else { return }
         sessions[index].granted = limited(follow.granted, sessions[index], ground)
+        sessions[index].followed = follow.after
         sessions[index].sent = follow.after
         sessions[index].partialCopy = follow.copy
+        sessions[index].needsWhole = follow.needsCopy
         sessions[index].stage = .streaming
         if follow.needsCopy {
             openCopy(index, &ground)
@@ -261,9 +275,11 @@ struct Feeder: Sendable {
     private func limited(_ granted: UInt64, _ session: Session, _ ground: Ground) -> UInt64 {
         min(granted, session.sentSize + ground.settings.windowSize)
     }
+}
 
-    // MARK: From the host
+// MARK: From the host
 
+extension Feeder {
     mutating func fetched(_ id: UInt64, _ result: Fetched, _ ground: inout Ground) {
         guard let index = sessions.firstIndex(where: { $0.id == id }), sessions[index].isReading,
             sessions[index].stage == .streaming
@@ -274,9 +290,14 @@ struct Feeder: Sendable {
         case .pack(let pack):
             sessions[index].sent = pack.tail
             sessions[index].sentSize += pack.size
+            pace(index, pack.size, ground)
             let epoch = session.leadership.epoch
             ground.send(.pack(session: id, epoch: epoch, pack), to: session.peer)
             pump(index, &ground)
+        case .trimmed where session.sent != session.followed:
+            // What was sent may not have come: the follower is to say anew where its log ends.
+            sessions.remove(at: index)
+            ground.refuse(session.peer, about: id, .busy)
         case .trimmed:
             openCopy(index, &ground)
         case .diverged:
@@ -289,7 +310,12 @@ struct Feeder: Sendable {
         let session = sessions[index]
         sessions[index].stage = .opening
         ground.actions.append(
-            .openCopy(session: session.id, since: session.sent, resuming: session.partialCopy)
+            .openCopy(
+                session: session.id,
+                since: session.sent,
+                resuming: session.partialCopy,
+                isWhole: session.needsWhole
+            )
         )
     }
 
@@ -323,9 +349,13 @@ struct Feeder: Sendable {
         let session = sessions[index]
         guard !session.isReading, session.sentSize < session.granted else { return }
         switch session.stage {
-        case .streaming where ground.log.tail.ranksAbove(session.sent):
+        case .streaming where !ground.log.tail.ranksAbove(session.sent):
+            sessions[index].isLive = true
+        case .streaming:
+            guard ground.now >= session.nextReadAt else { return }
             sessions[index].isReading = true
-            let size = min(session.granted - session.sentSize, ground.settings.packSizeMax)
+            sessions[index].asked = ground.log.tail.sequence
+            let size = min(session.granted - session.sentSize, readSizeMax(session, ground))
             ground.actions.append(
                 .fetch(session: session.id, after: session.sent, sizeMax: size)
             )
@@ -339,10 +369,41 @@ struct Feeder: Sendable {
         }
     }
 
-    /// Sends away who was not heard of for long.
+    /// Sends away who was not heard of for long, and goes on with those whose turn it is.
     mutating func tick(_ ground: inout Ground) {
         let (now, silenceMax) = (ground.now, ground.settings.silenceMax)
         sessions.removeAll { now - $0.lastHeard > silenceMax }
+        for index in sessions.indices where !sessions[index].isLive { pump(index, &ground) }
+    }
+
+    // MARK: Catching up
+
+    /// Whoever is behind waits so long that all such followers get no more than they may. A
+    /// follower that was live once in its session never waits: others may wait for its reports.
+    private mutating func pace(_ index: Int, _ size: UInt64, _ ground: Ground) {
+        guard !sessions[index].isLive else { return }
+        guard sessions[index].sent.sequence < sessions[index].asked else {
+            sessions[index].isLive = true
+            sessions[index].nextReadAt = 0
+            return
+        }
+        guard let share = share(ground) else { return }
+        // A record that is larger than what is read at once must not look like a stall.
+        let time = min(min(size, 1 << 40) * 1_000 / share, ground.settings.stallMax / 2)
+        sessions[index].nextReadAt = ground.now + time
+    }
+
+    /// Bytes a second for each follower that catches up; `nil` for no limit.
+    private func share(_ ground: Ground) -> UInt64? {
+        guard let rate = ground.settings.catchUpRate, rate > 0 else { return nil }
+        return max(1, rate / UInt64(max(1, sessions.count { !$0.isLive })))
+    }
+
+    /// What is read at once; for whoever catches up no more than half a second's worth.
+    private func readSizeMax(_ session: Session, _ ground: Ground) -> UInt64 {
+        let sizeMax = ground.settings.packSizeMax
+        guard !session.isLive, let share = share(ground) else { return sizeMax }
+        return min(sizeMax, max(1, share / 2))
     }
 
     /// A follower refused what it was sent. Returns whether it is one of this line's.

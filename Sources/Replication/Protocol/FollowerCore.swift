@@ -363,9 +363,11 @@ extension FollowerCore {
             let leadership = upstream.leadership
         else { return }
         let since: Tail
+        var takesDelta = false
         switch upstream.stage {
         case .streaming:
             since = ground.log.tail
+            takesDelta = true
             // The offer of a copy that was taken, again.
             guard offer.log.tail.ranksAbove(since) else { return }
         case .waitingForCopy(let end): since = end
@@ -380,6 +382,7 @@ extension FollowerCore {
                 && end.sequence <= leadership.foundation.sequence)
         let isSound =
             offer.log.isWellFormed && offer.partCount > 0 && isOnLine && !since.ranksAbove(end)
+            && (offer.kind == .base || takesDelta && !ground.log.isEmpty)
         guard isSound else {
             ground.note(.refused(peer, .malformed))
             return lose(&ground)

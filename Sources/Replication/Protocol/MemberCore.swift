@@ -419,6 +419,8 @@ extension MemberCore {
     package var reports: [MemberReport] { feeder.reports }
     /// The sessions of those that this member feeds.
     package var sessions: [UInt64] { feeder.sessionIDs }
+    /// Those of them that have not yet had all that the log held.
+    package var catchingUp: [UInt64] { feeder.catchingUp }
     package var isPromoting: Bool { promotion != nil }
 
     /// Whether packs and parts of a session are wanted; others need not be looked at.

@@ -106,6 +106,9 @@ package struct Settings: Hashable, Sendable {
     /// How much a feeder may send ahead of what its follower has written.
     package var windowSize: UInt64 = 4 << 20
     package var packSizeMax: UInt64 = 256 << 10
+    /// The most bytes of records a second for all followers together that are behind, so that what
+    /// they catch up with hurts nobody else; `nil` and 0 for no limit.
+    package var catchUpRate: UInt64?
     package var sessionsMax = 64
     /// How many members may be between a leader and a follower.
     package var routeMax = 32

@@ -75,7 +75,8 @@ package struct Follow: Hashable, Sendable {
     package var copy: UInt64?
 }
 
-/// A copy of the state at one place of the log, or of what changed since another.
+/// A copy of the state at one place of the log, or (a delta) of what has changed since the end of
+/// the follower's log, for a follower whose state is exactly that.
 package struct CopyOffer: Hashable, Sendable {
     package enum Kind: UInt8, Hashable, Sendable { case base, delta }
 

@@ -10,7 +10,7 @@ internal import Synchronization
 /// one thread at a time.
 final class DiskWatch: Sendable {
     private let directory: StoreDirectory
-    private let events: EventHub
+    private let events: Broadcast<Event>
     /// When the sync that runs began, 0 while none does.
     private let syncStart = Atomic<UInt64>(0)
     /// The start of the sync that was last told of.
@@ -22,7 +22,7 @@ final class DiskWatch: Sendable {
     static let delay: UInt64 = 1_000_000_000
     static let shortDelay: UInt64 = 100_000_000
 
-    init(directory: StoreDirectory, events: EventHub) {
+    init(directory: StoreDirectory, events: Broadcast<Event>) {
         self.directory = directory
         self.events = events
     }
@@ -32,7 +32,7 @@ final class DiskWatch: Sendable {
     /// Tells of a sync that was slow.
     func syncEnded(after time: UInt64) {
         syncStart.store(0, ordering: .relaxed)
-        if time >= Self.slowSyncTime { events.emit(.slowSync(nanoseconds: time)) }
+        if time >= Self.slowSyncTime { events.send(.slowSync(nanoseconds: time)) }
     }
 
     /// Tells once of a sync that should have come back by now, and returns the bytes that are free;
@@ -42,7 +42,7 @@ final class DiskWatch: Sendable {
         if start != 0, now >= start + Self.slowSyncTime,
             toldStart.exchange(start, ordering: .relaxed) != start
         {
-            events.emit(.syncHangs(nanoseconds: now - start))
+            events.send(.syncHangs(nanoseconds: now - start))
         }
         do throws(EngineError) { return try directory.freeSpace() } catch { return nil }
     }
@@ -82,14 +82,14 @@ extension Maintenance {
                 "\(free) bytes are free, at least \(limits.lowSpaceLimit) must be"
             )
             logger.warning("low space; writes are refused", metadata: ["freeBytes": "\(free)"])
-            events.emit(.lowSpace(freeBytes: free))
+            events.send(.lowSpace(freeBytes: free))
         } else if state.spaceFailure != nil, free >= limits.lowSpaceLimit,
             // A little more than the limit, lest it goes to and fro.
             free - limits.lowSpaceLimit >= limits.lowSpaceLimit / 8
         {
             state.spaceFailure = nil
             logger.info("space is there again", metadata: ["freeBytes": "\(free)"])
-            events.emit(.lowSpaceEnded(freeBytes: free))
+            events.send(.lowSpaceEnded(freeBytes: free))
         }
     }
 
@@ -102,7 +102,7 @@ extension Maintenance {
         }
         let hasRoom = free >= promised + choice.size
         if !hasRoom, !state.isCompactionTooLarge {
-            events.emit(
+            events.send(
                 .noSpace(
                     EngineError(
                         .noSpace,

@@ -5,9 +5,9 @@
 /// Thread safety: none; one owner.
 class EntryStream {
     /// The entry at the front, `nil` at the end; valid until the stream moves.
-    fileprivate(set) final var entry: SegmentEntry?
+    final var entry: SegmentEntry?
     /// Entries that were looked at, and those that were left out.
-    fileprivate(set) final var readCount: UInt64 = 0
+    final var readCount: UInt64 = 0
     fileprivate(set) final var droppedCount: UInt64 = 0
     /// The range tombstones that go along.
     final let ranges: RangeTombstones

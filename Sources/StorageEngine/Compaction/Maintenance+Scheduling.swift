@@ -193,7 +193,7 @@ extension Maintenance {
             state.counts.compactions += 1
             state.counts.compactionReadBytes += result.readBytes
             state.counts.compactionWrittenBytes += written
-            events.emit(
+            events.send(
                 .compacted(
                     level: choice.level,
                     readBytes: result.readBytes,
@@ -217,7 +217,7 @@ extension Maintenance {
             state.flushFailure = nil
             state.flushedSequence = sealed.mark.sequence
             let bytes = install.added.reduce(0) { $0 + $1.info.size }
-            events.emit(.flushed(bytes: bytes, sequence: sealed.mark.sequence))
+            events.send(.flushed(bytes: bytes, sequence: sealed.mark.sequence))
             state.sealed.removeFirst()
             state.version = state.version.adding(install.added, to: 0, removing: [])
             readState.install(state.version, without: sealed.index)
@@ -278,9 +278,9 @@ extension Maintenance {
         }
         logger.warning("\(doing) failed", metadata: ["error": "\(error)"])
         switch error.code {
-        case .noSpace: events.emit(.noSpace(error))
-        case .corruption: events.emit(.corruption(error))
-        default: events.emit(.maintenanceFailed(error))
+        case .noSpace: events.send(.noSpace(error))
+        case .corruption: events.send(.corruption(error))
+        default: events.send(.maintenanceFailed(error))
         }
     }
 
@@ -308,7 +308,7 @@ extension Maintenance {
         guard hasRoomAgain || pressure != state.backpressure || failure != state.stallFailure
         else { return }
         if pressure.reason != state.backpressure.reason {
-            events.emit(pressure.reason.map(Event.stallBegan) ?? .stallEnded)
+            events.send(pressure.reason.map(Event.stallBegan) ?? .stallEnded)
         }
         state.backpressure = pressure
         state.stallFailure = failure

@@ -64,7 +64,7 @@ final class Maintenance: @unchecked Sendable {
     let historyID: UniqueID
     let cache: BlockCache
     let picker: CompactionPicker
-    let events = EventHub()
+    let events = Broadcast<Event>()
     let watch: DiskWatch
     /// Set once, before anything is taken.
     nonisolated(unsafe) weak var log: (any LogProgress)?

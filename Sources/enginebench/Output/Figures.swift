@@ -3,16 +3,18 @@ internal import ToolSupport
 
 /// The figures of one row.
 struct Figures: Sendable {
-    let benchmark: String
+    var benchmark: String
     /// `nil` where nothing is written to the engine.
     let ack: AckPoint?
-    /// `nil` for the sync probe.
-    let crew: Crew?
+    /// `nil` where nothing is counted but latencies: for the sync probe.
+    var crew: Crew?
     let tally: Tally
     /// What the row added to the log; `nil` where nothing is written to the engine.
     let log: LogUse?
     /// Whether the row looks for keys.
     let countsFound: Bool
+    /// What a row's writes wait for besides ``ack``; `nil` where nothing is replicated.
+    var replicas: String?
 
     /// What a row added to the log, and flushes and compactions to segments meanwhile.
     struct LogUse: Sendable {
@@ -50,7 +52,8 @@ struct Figures: Sendable {
     /// Names the row in a chart.
     var label: String {
         let point = ack.map { " " + $0.name } ?? ""
-        return benchmark + point + (crew.map { " " + $0.label } ?? "")
+        let asked = replicas.map { " " + $0 } ?? ""
+        return benchmark + point + asked + (crew.map { " " + $0.label } ?? "")
     }
 
     private var latency: JSON {
@@ -69,6 +72,7 @@ struct Figures: Sendable {
     var json: JSON {
         var members: [(name: String, value: JSON)] = [("benchmark", .string(benchmark))]
         if let ack { members.append(("ack", .string(ack.name))) }
+        if let replicas { members.append(("replicas", .string(replicas))) }
         if let crew { members.append((crew.memberName, .integer(crew.count))) }
         members.append(("operations", .integer(tally.operations)))
         if crew != nil {

@@ -54,6 +54,9 @@ struct SettingsList: Sendable {
         if let seconds = settings.duration { members.append(("durationSeconds", .number(seconds))) }
         if let rate = settings.rate { members.append(("rate", .number(rate))) }
         if let rate = settings.writeRate { members.append(("writeRate", .number(rate))) }
+        if settings.benchmarks.contains(where: \.isReplicated) {
+            members.append(("followers", .integer(settings.followers)))
+        }
         if settings.warmup > 0 { members.append(("warmupSeconds", .number(settings.warmup))) }
         return members
     }

@@ -3,12 +3,13 @@ internal import ToolSupport
 /// The rows as aligned text; latencies are microseconds.
 enum TextTable {
     private static let columns: [(title: String, width: Int)] = [
-        ("benchmark", 16), ("ack", 6), ("threads", 9), ("micros/op", 10), ("ops/s", 10),
+        ("benchmark", 16), ("ack", 6), ("replicas", 12), ("threads", 9), ("micros/op", 10),
+        ("ops/s", 10),
         ("MB/s", 8), ("p50", 9), ("p90", 9), ("p99", 9), ("p99.9", 9), ("p99.99", 9),
         ("max", 9), ("syncs", 8), ("log", 6), ("w-amp", 6),
         ("found", 9), ("writes/s", 9),
     ]
-    private static let leftCount = 3
+    private static let leftCount = 4
 
     static let titles = columns.map(\.title)
     static var title: String { line(titles) }
@@ -23,7 +24,7 @@ enum TextTable {
         }
         let isMeasured = figures.crew != nil
         var cells = [
-            figures.benchmark, figures.ack?.name ?? "", workers ?? "",
+            figures.benchmark, figures.ack?.name ?? "", figures.replicas ?? "", workers ?? "",
             figures.microsecondsPerOperation.compactText,
             isMeasured ? figures.operationsPerSecond.text(decimals: 0) : "",
             isMeasured ? (figures.bytesPerSecond / 1e6).text(decimals: 1) : "",

@@ -36,6 +36,23 @@ struct Database {
 
     /// Removes the database, and opens a new one.
     mutating func openEmpty() throws -> Engine {
+        try clear()
+        let opened = try Engine.open(at: path, options: settings.engineOptions)
+        try mark()
+        engine = opened
+        return opened
+    }
+
+    /// Removes the database, and leaves an empty directory for stores in directories of their own.
+    mutating func makeEmpty() throws {
+        try clear()
+        guard unsafe mkdir(path, 0o700) == 0 || errno == EEXIST else {
+            throw ToolError.system("making the directory \(path)", errno: errno)
+        }
+        try mark()
+    }
+
+    private mutating func clear() throws {
         try close()
         try Self.checkReplaceable(path)
         // The marker goes last: what is left by an interruption can be removed the next time.
@@ -43,10 +60,6 @@ struct Database {
             try Directory.remove("\(path)/\(name)")
         }
         try Directory.remove("\(path)/\(Self.markerName)")
-        let opened = try Engine.open(at: path, options: settings.engineOptions)
-        try mark()
-        engine = opened
-        return opened
     }
 
     /// The database with keys in it: the one that is there, or one that is loaded now.

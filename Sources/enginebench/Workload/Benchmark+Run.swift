@@ -26,6 +26,8 @@ extension Benchmark {
             try crew.run(limit) { _ in CompactJob(engine: context.engine) }
         case .feedCatchup:
             try crew.run(limit) { _ in try CatchUpJob(context) }
+        case .replicaAcks, .replicaLag, .replicaCatchup, .replicaCopy:
+            preconditionFailure("\(rawValue) has no store of its own")
         }
     }
 

@@ -17,19 +17,35 @@ enum Benchmark: String, CaseIterable, Sendable {
     case compact
     case feedTail = "feed-tail"
     case feedCatchup = "feed-catchup"
+    case replicaAcks = "replica-acks"
+    case replicaLag = "replica-lag"
+    case replicaCatchup = "replica-catchup"
+    case replicaCopy = "replica-copy"
 
     /// Whether the row starts with an empty database.
     var startsEmpty: Bool {
         switch self {
         case .put, .fillseq, .fillrandom, .fillbatch, .fillsync, .feedTail: true
+        default: isReplicated
+        }
+    }
+
+    /// Whether it is a leader and followers that are measured.
+    var isReplicated: Bool {
+        switch self {
+        case .replicaAcks, .replicaLag, .replicaCatchup, .replicaCopy: true
         default: false
         }
     }
+
+    /// Whether threads or tasks take part, as many as a row says; otherwise there is one row.
+    var hasWorkers: Bool { self != .replicaCatchup && self != .replicaCopy }
 
     /// Whether something is written, so that the ack point matters.
     var writes: Bool {
         switch self {
         case .overwrite, .deleterandom, .readwhilewriting: true
+        case .replicaCatchup, .replicaCopy: false
         default: startsEmpty || mix?.write != nil
         }
     }

@@ -111,6 +111,9 @@ final class MemberCluster {
         get throws { try #require(members[index]) }
     }
 
+    /// Whether a member has told of something, as in `#1 copying`.
+    func hasHappened(_ text: String) -> Bool { history.contains(text) }
+
     /// Asks a member to lead; another one may come to lead meanwhile.
     static func promote(_ member: Member) async {
         do { try await member.promote() } catch {}
@@ -177,6 +180,10 @@ final class EventHistory: @unchecked Sendable {
         Task { [self] in
             for await event in events { lock.with { lines.append("\n  #\(name) \(event)") } }
         }
+    }
+
+    func contains(_ text: String) -> Bool {
+        lock.with { lines.contains { $0.contains(text) } }
     }
 
     func last(_ count: Int) -> String { lock.with { lines.suffix(count).joined() } }

@@ -73,6 +73,106 @@ import Testing
         try IncomingCopy(directory: cluster.place(index), number: 2).restore()
     }
 
+    /// A follower is away while the leader changes a few of many values, and lets its log go.
+    private func leaveBehind(_ cluster: MemberCluster, values: Int, changed: Int) async throws {
+        let members = [try trimmedLeader(cluster, values: values), try cluster.open(1)]
+        try await cluster.waitUntilEqual()
+        let end = members[1].status.position
+        try cluster.close(1)
+        var generator = SeededGenerator(seed: 4)
+        for round in 0..<3 {
+            for number in 0..<changed {
+                let value = (0..<20_000).map { _ in UInt8.random(in: 0...255, using: &generator) }
+                _ = try await members[0].put(value, for: "\(number * 7)", ack: .wal)
+            }
+            _ = try await members[0].delete("\(round)", ack: .wal)
+        }
+        try await letGo(members[0], behind: end)
+    }
+
+    /// Nothing needs the log any more, and it goes, until it does not go back to a position.
+    private func letGo(_ leader: Member, behind position: Position) async throws {
+        let engine = try #require(leader.engine)
+        for slot in engine.slots { try engine.dropSlot(slot.name) }
+        try await engine.flush()
+        try await MemberCluster.wait("the log is gone") {
+            // A file goes once another one has begun.
+            _ = try leader.put("x", for: "x", ack: .disk)
+            try engine.flush()
+            try engine.trimLog(through: engine.lastSequence)
+            do throws(EngineError) {
+                _ = try engine.recordCursor(after: position)
+                return false
+            } catch {
+                return error.code == .trimmed
+            }
+        }
+    }
+
+    @Test func whoIsTooFarBehindGetsWhatHasChanged() async throws {
+        let cluster = try MemberCluster(voters: 2)
+        try await leaveBehind(cluster, values: 3_000, changed: 40)
+        let before = cluster.network.payloadCount(of: cluster.ids[0])
+        let follower = try cluster.open(1)
+        try await cluster.waitUntilEqual()
+        #expect(try MemberCluster.contents(follower) == (try MemberCluster.contents(cluster[0])))
+        #expect(try MemberFile.read(in: cluster.place(1))?.storeNumber == 4)
+        #expect(try cluster.place(1).list().unknown == [MemberDirectory.store(4)])
+        // All of it would be a dozen parts.
+        #expect(cluster.network.payloadCount(of: cluster.ids[0]) - before <= 7)
+        _ = try await cluster[0].put("1", for: "a", replicas: .followers(1, at: .disk))
+        try await MemberCluster.wait("changes came") { cluster.hasHappened("#1 copyingChanges(") }
+        try cluster.close(1)
+        try cluster.open(1)
+        try await cluster.waitUntilEqual()
+        #expect(
+            try MemberCluster.contents(cluster[1]) == (try MemberCluster.contents(cluster[0]))
+        )
+    }
+
+    @Test func changesGoOnWhereTheyWereBrokenOff() async throws {
+        let cluster = try MemberCluster(voters: 2)
+        try await leaveBehind(cluster, values: 600, changed: 40)
+        var generator = SeededGenerator(seed: 9)
+        for number in 0..<2_000 {
+            let value = (0..<1_000).map { _ in UInt8.random(in: 0...255, using: &generator) }
+            _ = try await cluster[0].put(value, for: "new \(number)", ack: .wal)
+        }
+        let before = cluster.network.payloadCount(of: cluster.ids[0])
+        cluster.network.setDelay(milliseconds: 40)
+        try cluster.open(1)
+        try await MemberCluster.wait("some of it has come") {
+            cluster.network.payloadCount(of: cluster.ids[0]) - before >= 4
+        }
+        cluster.kill(1)
+        let first = cluster.network.payloadCount(of: cluster.ids[0])
+        let partial = try IncomingCopy(directory: cluster.place(1), number: 3).restore()
+        cluster.network.setDelay(milliseconds: 0)
+        try cluster.open(1)
+        try await cluster.waitUntilEqual()
+        #expect(
+            try MemberCluster.contents(cluster[1]) == (try MemberCluster.contents(cluster[0]))
+        )
+        if let partial, partial.next < partial.offer.partCount {
+            #expect(partial.offer.kind == .delta)
+            let sent = cluster.network.payloadCount(of: cluster.ids[0]) - first
+            #expect(UInt64(sent) <= partial.offer.partCount - partial.next + 4)
+        }
+    }
+
+    @Test func whoIsTooFarBehindForChangesGetsEverything() async throws {
+        let cluster = try MemberCluster(voters: 2)
+        try await leaveBehind(cluster, values: 300, changed: 40)
+        // Nobody knows any more what was deleted.
+        let engine = try #require(try cluster[0].engine)
+        try await engine.compact()
+        let follower = try cluster.open(1)
+        try await cluster.waitUntilEqual()
+        #expect(try MemberCluster.contents(follower) == (try MemberCluster.contents(cluster[0])))
+        #expect(try MemberFile.read(in: cluster.place(1))?.storeNumber == 3)
+        #expect(!cluster.hasHappened("#1 copyingChanges("))
+    }
+
     @Test func aDamagedCopyIsNotAdopted() async throws {
         let cluster = try MemberCluster(voters: 2)
         cluster.options.copyRate = 4 << 20

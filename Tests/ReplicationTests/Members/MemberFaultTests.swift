@@ -1,3 +1,4 @@
+import ReplicationTestSupport
 import StorageEngineTestSupport
 import Testing
 
@@ -90,6 +91,74 @@ import Testing
         #expect(try MemberCluster.contents(follower) == ["a": "1"])
     }
 
+    @Test func aFollowerWhoseDiskFailsDoesNotSayThatItHasAWriteOnDisk() async throws {
+        let cluster = try cluster(voters: 2)
+        cluster.options.shortfall = .fail(after: .milliseconds(1_500))
+        let members = try await cluster.start()
+        _ = try await members[0].put("1", for: "a", replicas: .followers(1, at: .disk))
+        let disk = try #require(cluster.disks[1])
+        disk.inject(
+            SimulatedFault(.dataSync, errno: 5, duration: .forever) { $0.contains(".log") }
+        )
+        let error = await #expect(throws: ReplicationError.self) {
+            try await members[0].put("2", for: "a", replicas: .followers(1, at: .disk))
+        }
+        guard case .indeterminate(let receipt, .tooFewFollowers) = error else {
+            Issue.record("\(String(describing: error))")
+            return
+        }
+        #expect(receipt.followers(at: .disk) == 0)
+        disk.removeFaults()
+        try await cluster.waitUntilEqual()
+        #expect(try MemberCluster.contents(members[1]) == ["a": "2"])
+    }
+
+    @Test func aCopyIsOnDiskBeforeItIsTheStore() async throws {
+        let cluster = try MemberCluster(voters: 2)
+        cluster.disks[1] = SimulatedFileSystem()
+        cluster.options.engine.logFileSize = 16_384
+        cluster.options.engine.retainedLogSize = 0
+        let leader = try cluster.open(0)
+        try leader.bootstrap()
+        for number in 0..<400 {
+            _ = try await leader.put("\(number)", for: "\(number)", ack: .wal)
+        }
+        let engine = try #require(leader.engine)
+        try await engine.flush()
+        try engine.trimLog(through: engine.lastSequence)
+        try cluster.open(1)
+        try await cluster.waitUntilEqual()
+        let image = try #require(cluster.disks[1]).crashed(.none)
+        cluster.kill(1)
+        cluster.kill(0)
+        cluster.disks[1] = image
+        let follower = try cluster.open(1)
+        #expect(try MemberCluster.contents(follower).count == 400)
+        _ = try follower.engine?.verify()
+    }
+
+    @Test func aPackThatIsNotWhatItsMessageSaysIsRefused() async throws {
+        let cluster = try MemberCluster(voters: 2)
+        let members = try await cluster.start()
+        let old = ByteBox()
+        cluster.network.setChange { packet in
+            if case .pack = packet.message { old.set(packet.payload) }
+            return packet
+        }
+        _ = try await members[0].put("1", for: "a", replicas: .followers(1, at: .wal))
+        cluster.network.setChange { packet in
+            guard case .pack = packet.message else { return packet }
+            // A pack that is whole, and another one.
+            return Packet(message: packet.message, payload: old.bytes)
+        }
+        for number in 2...40 { _ = try await members[0].put("\(number)", for: "a", ack: .wal) }
+        try await MemberCluster.wait("it is refused") { cluster.hasHappened("#1 refused(") }
+        cluster.network.setChange { $0 }
+        try await cluster.waitUntilEqual()
+        #expect(try MemberCluster.contents(members[1]) == ["a": "40"])
+        #expect(!cluster.hasHappened("#1 storeFailed("))
+    }
+
     @Test func aFollowerWithoutSpaceGoesOnWhenThereIsSome() async throws {
         let cluster = try cluster(voters: 2)
         let members = try await cluster.start()
@@ -111,4 +180,16 @@ import Testing
         try await cluster.waitUntilEqual()
         #expect(try MemberCluster.contents(members[1]) == ["a": "30"])
     }
+}
+
+/// The bytes of a pack.
+///
+/// Thread safety: every method may be called from any thread.
+private final class ByteBox: @unchecked Sendable {
+    private let lock = Lock()
+    // The lock.
+    private var value: [UInt8] = []
+
+    var bytes: [UInt8] { lock.with { value } }
+    func set(_ bytes: [UInt8]) { lock.with { value = bytes } }
 }

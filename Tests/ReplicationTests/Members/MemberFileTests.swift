@@ -155,10 +155,23 @@ import Testing
             try engine.put(value, for: "\(number)", ack: .memory)
         }
         let copies = OutgoingCopies(directory: directory, rate: nil)
-        let offer = try copies.offer(of: engine, since: .zero, id: { 77 }, now: 0)
+        let offer = try copies.offer(
+            of: engine,
+            since: .zero,
+            isWhole: false,
+            id: { 77 },
+            now: 0
+        )
         #expect(offer.partCount > 3)
         // The same is offered again.
-        #expect(try copies.offer(of: engine, since: .zero, id: { 78 }, now: 0) == offer)
+        let again = try copies.offer(
+            of: engine,
+            since: .zero,
+            isWhole: true,
+            id: { 78 },
+            now: 0
+        )
+        #expect(again == offer)
         var incoming = IncomingCopy(directory: directory, number: 2)
         for index in 0..<offer.partCount {
             let part = try #require(try copies.part(index, of: 77, now: 0))

@@ -106,6 +106,30 @@ import Testing
         #expect(try MemberCluster.contents(members[2]) == contents)
     }
 
+    private static func append(to leader: Member, _ key: String) async {
+        for number in 0..<200 {
+            do { _ = try await leader.put("\(number)", for: key, ack: .wal) } catch {}
+        }
+    }
+
+    @Test func aWriteThatWasAppendedWithOthersIsDoneWithoutThem() async throws {
+        let cluster = try MemberCluster(voters: 2)
+        // No sync moves the log's points while everybody waits.
+        cluster.options.engine.syncInterval = .seconds(3_600)
+        let leader = try cluster.open(0)
+        try leader.bootstrap()
+        let done = Stop()
+        let writers = Task {
+            await withTaskGroup(of: Void.self) { group in
+                for task in 0..<48 { group.addTask { await Self.append(to: leader, "\(task)") } }
+            }
+            done.set()
+        }
+        try await MemberCluster.wait("all writes are done") { done.isSet }
+        await writers.value
+        #expect(leader.engine?.lastSequence == 48 * 200)
+    }
+
     private static func write(
         _ leader: Member,
         _ task: Int,

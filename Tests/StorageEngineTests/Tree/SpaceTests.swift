@@ -183,7 +183,7 @@ import Testing
     @Test func aSyncThatHangsIsToldOfOnceWhileItRuns() async throws {
         let fileSystem = SimulatedFileSystem()
         let directory = try StoreDirectory.make(path: "db", in: fileSystem)
-        let hub = EventHub()
+        let hub = Broadcast<Event>()
         let events = hub.listen()
         let watch = DiskWatch(directory: directory, events: hub)
         let second = DiskWatch.slowSyncTime

@@ -1,7 +1,7 @@
 internal import StorageEngine
 
-// A copy of a store on its way to a follower: the files of a checkpoint, one behind the other, cut
-// into parts of equal size.
+// A copy of a store on its way to a follower: the files of a checkpoint, or of a store that has the
+// changes since a place alone, one behind the other, cut into parts of equal size.
 //
 //   stream   := contents file*
 //   contents := magic      8 bytes, "SECOPY1\n"                         (numbers little-endian)

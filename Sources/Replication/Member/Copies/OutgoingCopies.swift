@@ -1,12 +1,14 @@
 internal import StorageEngine
 
-/// The copies of the store that are handed out. Each is a checkpoint in a directory of its own, and
-/// a slot that keeps the log from its end on.
+/// The copies of the store that are handed out. Each is a checkpoint, or has what changed since a
+/// place, in a directory of its own; and a slot that keeps the log from its end on.
 ///
 /// Thread safety: belongs to the jobs of copies, and once these have ended to whoever ended them.
 final class OutgoingCopies: @unchecked Sendable {
     private final class Copy {
         let offer: CopyOffer
+        /// Where a delta begins; `nil` for a whole copy.
+        let start: Tail?
         let number: UInt64
         let directory: StoreDirectory
         let engine: Engine
@@ -18,13 +20,14 @@ final class OutgoingCopies: @unchecked Sendable {
         var lastUsed: Tick
 
         init(
-            _ offer: (id: UInt64, log: LogOutline),
+            _ offer: (id: UInt64, log: LogOutline, start: Tail?),
             number: UInt64,
             in directory: StoreDirectory,
             of engine: Engine,
             _ entries: [CopyFormat.Entry],
             now: Tick
         ) {
+            start = offer.start
             self.number = number
             self.directory = directory
             self.engine = engine
@@ -41,7 +44,7 @@ final class OutgoingCopies: @unchecked Sendable {
             lastUsed = now
             self.offer = CopyOffer(
                 id: offer.id,
-                kind: .base,
+                kind: start == nil ? .base : .delta,
                 log: offer.log,
                 partCount: CopyFormat.partCount(of: end)
             )
@@ -64,16 +67,21 @@ final class OutgoingCopies: @unchecked Sendable {
     }
 
     /// A copy for a follower whose log ends at a place, or before: one that there is, or a new one.
+    /// What has changed since that place when that is known, and the follower's state is exactly
+    /// that of it; everything otherwise.
     ///
     /// - Throws: ``EngineError`` when none can be made.
     func offer(
         of engine: Engine,
         since tail: Tail,
+        isWhole: Bool,
         id: () -> UInt64,
         now: Tick
     ) throws(EngineError) -> CopyOffer {
         let known = copies.last { copy in
-            copy.engine === engine && !tail.ranksAbove(copy.offer.log.tail) && isUsable(copy)
+            let fits = copy.start.map { !isWhole && $0 == tail } ?? true
+            return fits && copy.engine === engine && !tail.ranksAbove(copy.offer.log.tail)
+                && isUsable(copy)
         }
         if let known {
             known.lastUsed = now
@@ -82,7 +90,13 @@ final class OutgoingCopies: @unchecked Sendable {
         let number = nextNumber
         nextNumber += 1
         let name = MemberDirectory.copy(number)
-        let (epochs, end) = try engine.copy(to: "\(directory.path)/\(name)")
+        let path = "\(directory.path)/\(name)"
+        var made: (epochs: [EpochEntry], end: Position)?
+        if !isWhole, tail.sequence > 0 {
+            made = try Self.copyChanges(of: engine, after: tail.sequence, to: path)
+        }
+        let start = made == nil ? nil : tail
+        let (epochs, end) = if let made { made } else { try engine.copy(to: path) }
         let place = try directory.subdirectory(name)
         var entries: [CopyFormat.Entry] = []
         for name in try place.list().known where name != .lock {
@@ -94,7 +108,7 @@ final class OutgoingCopies: @unchecked Sendable {
         }
         try engine.createSlot("\(Self.slotPrefix)\(number)", after: end)
         let copy = Copy(
-            (id(), LogOutline(epochs, end)),
+            (id(), LogOutline(epochs, end), start),
             number: number,
             in: place,
             of: engine,
@@ -103,6 +117,20 @@ final class OutgoingCopies: @unchecked Sendable {
         )
         copies.append(copy)
         return copy.offer
+    }
+
+    /// What has changed since a sequence; `nil` when deletions may be forgotten since.
+    private static func copyChanges(
+        of engine: Engine,
+        after sequence: UInt64,
+        to path: String
+    ) throws(EngineError) -> (epochs: [EpochEntry], end: Position)? {
+        do throws(EngineError) {
+            return try engine.copyChanges(after: sequence, to: path)
+        } catch {
+            guard error.code == .trimmed else { throw error }
+            return nil
+        }
     }
 
     /// Whether whoever takes the copy can go on behind it.
@@ -176,18 +204,20 @@ final class OutgoingCopies: @unchecked Sendable {
 extension Member {
     func performCopy(_ action: CoreAction, _ life: UInt64) {
         switch action {
-        case .openCopy(let session, let since, _): openCopy(session, since, life)
+        case .openCopy(let session, let since, _, let isWhole):
+            openCopy(session, since, isWhole: isWhole, life)
         case .readPart(let session, let copy, let index): readPart(session, copy, index, life)
         default: preconditionFailure("no action of copies")
         }
     }
 
-    private func openCopy(_ session: UInt64, _ since: Tail, _ life: UInt64) {
+    private func openCopy(_ session: UInt64, _ since: Tail, isWhole: Bool, _ life: UInt64) {
         guard let engine = lock.with({ life == state.life ? state.engine : nil }) else { return }
         do throws(EngineError) {
             let offer = try copies.offer(
                 of: engine,
                 since: since,
+                isWhole: isWhole,
                 id: environment.entropy,
                 now: now
             )

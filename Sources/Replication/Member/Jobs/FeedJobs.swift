@@ -1,9 +1,11 @@
 internal import StorageEngine
 
-/// What the jobs of the feed keep from one to the next: a cursor a session, and what could not be
-/// answered yet.
+/// What the jobs of a feed keep from one to the next: a cursor a session, and what could not be
+/// answered yet. There is one for followers that are live and one for those that catch up, whose
+/// records come from files: so the ones do not wait for the others.
 ///
-/// Thread safety: belongs to the jobs of the feed, and once these have ended to whoever ended them.
+/// Thread safety: belongs to the jobs of its feed, and once these have ended to whoever ended them;
+/// ``jobs`` may be used from any thread.
 final class FeedJobs: @unchecked Sendable {
     struct Fetch: Sendable {
         let session: UInt64
@@ -16,9 +18,12 @@ final class FeedJobs: @unchecked Sendable {
         let cursor: RecordCursor
     }
 
+    let jobs: JobQueue
     private var readings: [UInt64: Reading] = [:]
     /// Of records that are not readable yet: a relay has them in memory only.
     private(set) var parked: [Fetch] = []
+
+    init(name: String) { jobs = JobQueue(name: name) }
 
     func park(_ fetch: Fetch) { parked.append(fetch) }
 
@@ -60,7 +65,7 @@ final class FeedJobs: @unchecked Sendable {
 
 extension Member {
     /// Reads records for a follower.
-    func read(_ fetch: FeedJobs.Fetch, _ life: UInt64) {
+    func read(_ fetch: FeedJobs.Fetch, _ life: UInt64, by feed: FeedJobs) {
         let (engine, history, last) = lock.with {
             (
                 life == state.life ? state.engine : nil, state.core.mark.history,
@@ -76,7 +81,7 @@ extension Member {
             let records = try cursor.next(through: last, sizeMax: sizeMax)
             found = records.map { $0.pack(of: history, after: fetch.after) }
         } catch {
-            return fail(fetch, error, life)
+            return fail(fetch, error, life, of: feed)
         }
         guard let found else { return feed.park(fetch) }
         lock.with {
@@ -87,7 +92,12 @@ extension Member {
         }
     }
 
-    private func fail(_ fetch: FeedJobs.Fetch, _ error: EngineError, _ life: UInt64) {
+    private func fail(
+        _ fetch: FeedJobs.Fetch,
+        _ error: EngineError,
+        _ life: UInt64,
+        of feed: FeedJobs
+    ) {
         feed.remove(fetch.session)
         let result: Fetched
         switch error.code {
@@ -105,11 +115,21 @@ extension Member {
     }
 
     /// Reads what could not be read before, and lets go of the cursors of sessions that are over.
-    func readParked(_ life: UInt64) {
-        let (sessions, isLive) = lock.with { (state.core.sessions, life == state.life) }
+    func readParked(_ life: UInt64, by feed: FeedJobs) {
+        let (sessions, isLive) = lock.with {
+            let core = state.core
+            return (feed === catchUp ? core.catchingUp : core.sessions, life == state.life)
+        }
         feed.keep(sessions)
         for fetch in feed.takeParked() where isLive && sessions.contains(fetch.session) {
-            read(fetch, life)
+            read(fetch, life, by: feed)
+        }
+    }
+
+    /// Has both feeds read what could not be read before.
+    func readParked(_ life: UInt64) {
+        for feed in [feed, catchUp] {
+            feed.jobs.submit { [self] in readParked(life, by: feed) }
         }
     }
 }

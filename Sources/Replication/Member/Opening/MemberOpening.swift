@@ -34,13 +34,21 @@ enum MemberDirectory {
         return String(repeating: "0", count: max(0, 10 - digits.count)) + digits
     }
 
+    /// Whether nothing in a directory is anybody's.
+    static func isVacant(_ directory: StoreDirectory) throws(EngineError) -> Bool {
+        let listing = try directory.list()
+        return listing.known.allSatisfy { $0 == .lock || $0 == .temporaryMember }
+            && listing.unknown.allSatisfy { $0 == "lost+found" }
+    }
+
     /// Removes what no opening needs: copies that were handed out, stores that were replaced, and
-    /// copies that came and are not of the next number.
+    /// copies that came and are not of the next number. No copy comes for a member without a
+    /// store: what there is of its first one was never the member's.
     static func removeLeftovers(
         in directory: StoreDirectory,
         storeNumber: UInt64
     ) throws(EngineError) {
-        let kept = [store(storeNumber), store(storeNumber + 1)]
+        let kept = storeNumber == 0 ? [] : [store(storeNumber), store(storeNumber + 1)]
         for name in try directory.list().unknown where !kept.contains(name) {
             let bare = name.hasPrefix(".") ? String(name.dropFirst()) : name
             guard bare.hasPrefix("copy-") || bare.hasPrefix("store-") else { continue }
@@ -114,25 +122,13 @@ struct MemberOpening {
         _ options: MemberOptions
     ) throws(EngineError) -> MemberRecord {
         if let found = try MemberFile.read(in: directory) {
-            guard found.memberID == id else {
-                throw EngineError(
-                    .wrongStore,
-                    "opening a member: the directory is that of \(found.memberID), not of \(id)",
-                    file: FileName.member.description
-                )
-            }
+            try found.check(id)
             return found
         }
-        let listing = try directory.list()
-        let isVacant =
-            listing.known.allSatisfy { $0 == .lock || $0 == .temporaryMember }
-            && listing.unknown.allSatisfy { $0 == "lost+found" }
-        guard options.createIfMissing, isVacant else {
+        guard options.createIfMissing, try MemberDirectory.isVacant(directory) else {
             throw EngineError(.notAStore, "opening a member: there is none at \(directory.path)")
         }
-        var new = MemberRecord(memberID: id)
-        new.distrust(as: membership.isVoter(id) ? .voter : .observer)
-        return new
+        return MemberRecord(newMember: id, of: membership)
     }
 
     /// Opens the member's store.
@@ -158,6 +154,25 @@ struct MemberOpening {
 }
 
 extension MemberRecord {
+    /// A member in a directory that is empty.
+    init(newMember id: UniqueID, of membership: Membership) {
+        self.init(memberID: id)
+        distrust(as: membership.isVoter(id) ? .voter : .observer)
+    }
+
+    /// Refuses another member's directory.
+    ///
+    /// - Throws: ``EngineError`` with code `wrongStore`.
+    func check(_ id: UniqueID) throws(EngineError) {
+        guard memberID == id else {
+            throw EngineError(
+                .wrongStore,
+                "opening a member: the directory is that of \(memberID), not of \(id)",
+                file: FileName.member.description
+            )
+        }
+    }
+
     /// What the directory held before is not known: what it acknowledged may be missing, so it is
     /// not counted before somebody leads until it has caught up.
     fileprivate mutating func distrust(as role: Role) {

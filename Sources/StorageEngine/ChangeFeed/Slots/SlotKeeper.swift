@@ -18,7 +18,7 @@ final class SlotKeeper: @unchecked Sendable {
     private let catalog: LogCatalog
     private let retention: LogRetention
     private let environment: Environment
-    private let events: EventHub
+    private let events: Broadcast<Event>
     private let logger: Logger
 
     private let lock = Lock()
@@ -56,7 +56,7 @@ final class SlotKeeper: @unchecked Sendable {
     init(
         _ foundation: Foundation,
         environment: Environment,
-        events: EventHub,
+        events: Broadcast<Event>,
         logger: Logger
     ) throws(EngineError) {
         directory = foundation.directory
@@ -284,7 +284,7 @@ final class SlotKeeper: @unchecked Sendable {
             return (decision.removable, newlyLost)
         }
         for slot in newlyLost {
-            events.emit(.slotLost(name: slot.name, position: slot.position))
+            events.send(.slotLost(name: slot.name, position: slot.position))
             logger.warning("a slot is lost", metadata: ["slot": "\(slot.name)"])
         }
         return removable

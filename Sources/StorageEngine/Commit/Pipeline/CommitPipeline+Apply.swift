@@ -141,7 +141,7 @@ extension CommitPipeline {
         defer { lock.release() }
         try takeAllRoles()
         try changeEpoch { $0.begin(epoch) }
-        maintenance.events.emit(.epochBegan(epoch))
+        maintenance.events.send(.epochBegan(epoch))
     }
 
     /// Changes the epoch, and the log file with it. Needs the lock, and lets it go meanwhile; all

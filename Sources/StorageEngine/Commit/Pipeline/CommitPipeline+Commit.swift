@@ -6,7 +6,7 @@ extension CommitPipeline {
         if sequencer.beginIfNeeded(starter: environment.entropy) {
             // Before its first record can be read: see `historyLine`.
             lock.with { state.epochs = sequencer.epochs }
-            maintenance.events.emit(.epochBegan(sequencer.epoch))
+            maintenance.events.send(.epochBegan(sequencer.epoch))
         }
         let earlier = sequencer
         let bufferedCount = active.entries.count

@@ -19,7 +19,7 @@ extension CommitPipeline {
             giveAllRolesBack()
         } else {
             try changeEpoch { $0.begin(epoch) }
-            maintenance.events.emit(.epochBegan(epoch))
+            maintenance.events.send(.epochBegan(epoch))
         }
         state.isFollowing = false
     }

@@ -258,7 +258,7 @@ extension CommitPipeline {
             offset: cause.offset,
             errno: cause.errno
         )
-        maintenance.events.emit(.poisoned(cause))
+        maintenance.events.send(.poisoned(cause))
         logger.critical(
             "the log failed; writes are refused until reopen",
             metadata: ["error": "\(cause)"]

@@ -20,6 +20,8 @@ public struct Delta: ~Copyable {
     /// The ranges to delete first, in order.
     public let deletedRanges: [KeyRange]
 
+    /// No stamp up to ``position`` is above it.
+    let lastStamp: UInt64
     private let start: UInt64
     /// Keeps the versions that belong to ``position``.
     private let snapshot: Snapshot
@@ -31,8 +33,8 @@ public struct Delta: ~Copyable {
 
     init(_ engine: Engine, after start: UInt64) throws(EngineError) {
         let pipeline = try engine.writable()
-        let (snapshot, position) = try pipeline.atCommitBoundary { position in
-            (Snapshot(engine), position)
+        let (snapshot, position, stamp) = try pipeline.atCommitBoundary { position in
+            (Snapshot(engine), position, pipeline.sequencer.lastStamp)
         }
         // The view first: whatever it lacks, the horizon then tells of.
         let view = engine.readState.view
@@ -52,6 +54,7 @@ public struct Delta: ~Copyable {
             )
         }
         self.start = start
+        lastStamp = stamp
         self.snapshot = snapshot
         self.position = position
         tombstones = view.rangeTombstones
@@ -111,6 +114,16 @@ public struct Delta: ~Copyable {
 
     /// The sequence of the write that set or deleted the key.
     public var sequence: UInt64 { entry.sequence }
+
+    /// Where the delta stands, as segments have it; borrowed until it moves.
+    var segmentEntry: SegmentEntry {
+        SegmentEntry(
+            key: entry.key,
+            sequence: entry.sequence,
+            flags: entry.isTombstone ? VersionFlags.tombstone : 0,
+            value: entry.value
+        )
+    }
 
     private var entry: VisibleSource.Entry {
         guard hasBegun, let entry = entries.entry else {

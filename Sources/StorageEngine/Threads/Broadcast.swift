@@ -1,19 +1,20 @@
-internal import StorageEngine
-
 /// Hands elements to those who listen. A listener that does not keep up loses the oldest ones.
 ///
 /// Thread safety: every method may be called from any thread.
-final class Broadcast<Element: Sendable>: @unchecked Sendable {
+package final class Broadcast<Element: Sendable>: @unchecked Sendable {
     private let lock = Lock()
     // The lock.
     private var listeners: [UInt64: AsyncStream<Element>.Continuation] = [:]
     private var nextListener: UInt64 = 0
     private var isFinished = false
 
+    /// How many elements wait for a listener at most.
     private static var bufferCount: Int { 1_000 }
 
+    package init() {}
+
     /// The elements from now on, until the end.
-    func listen() -> AsyncStream<Element> {
+    package func listen() -> AsyncStream<Element> {
         let (stream, continuation) = AsyncStream.makeStream(
             of: Element.self,
             bufferingPolicy: .bufferingNewest(Self.bufferCount)
@@ -39,12 +40,12 @@ final class Broadcast<Element: Sendable>: @unchecked Sendable {
     }
 
     /// Tells everybody. Never waits for a listener.
-    func send(_ element: Element) {
+    package func send(_ element: Element) {
         for listener in lock.with({ Array(listeners.values) }) { listener.yield(element) }
     }
 
     /// Ends all streams.
-    func finish() {
+    package func finish() {
         let current = lock.with {
             isFinished = true
             defer { listeners = [:] }

@@ -1,0 +1,206 @@
+import StorageEngineTestSupport
+import Testing
+
+@testable import StorageEngine
+
+/// Stores that are brought up to date by files, without the log.
+@Suite struct DeltaCopyTests {
+    private let directory = TemporaryDirectory()
+    private typealias State = [[UInt8]: [UInt8]]
+
+    private func options(copies: Bool) -> Engine.Options {
+        var options = Engine.Options.quiet
+        options.logFileSize = 16_384
+        options.writeBufferSize = 16_384
+        options.retainedLogSize = 0
+        options.compaction.level0Count = 3
+        options.compaction.levelBaseSize = 20_000
+        options.compaction.segmentSize = 8_000
+        options.isMember = copies
+        options.createIfMissing = !copies
+        return options
+    }
+
+    private func environment(_ disk: SimulatedFileSystem) -> Environment {
+        let system = Environment.system()
+        return Environment(
+            fileSystem: disk,
+            time: system.time,
+            entropy: system.entropy,
+            startsThreads: true
+        )
+    }
+
+    private func open(_ name: String) throws(EngineError) -> Engine {
+        try Engine.open(
+            at: "\(directory.path)/\(name)",
+            options: options(copies: name != "leader")
+        )
+    }
+
+    private func state(_ engine: Engine) throws(EngineError) -> State {
+        var state: State = [:]
+        var cursor = try engine.makeSnapshot().cursor()
+        while try cursor.next() {
+            let key = cursor.key.withUnsafeBufferPointer(Array.init)
+            state[key] = cursor.value.withUnsafeBufferPointer(Array.init)
+        }
+        return state
+    }
+
+    private func write(_ engine: Engine, using generator: inout SeededGenerator) throws {
+        for _ in 0..<Int.random(in: 1...300, using: &generator) {
+            let key = "k\(Int.random(in: 0..<150, using: &generator))"
+            switch Int.random(in: 0..<20, using: &generator) {
+            case 0..<5: try engine.delete(key, ack: .memory)
+            case 5:
+                let range = KeyRange(from: Array(key.utf8), to: Array(key.utf8) + [0x35])
+                try engine.deleteRange(range, ack: .memory)
+            case 6: _ = try engine.writeNoOp(ack: .memory)
+            default:
+                let size = Int.random(in: 0...200, using: &generator)
+                try engine.put(String(repeating: "v", count: size), for: key, ack: .memory)
+            }
+        }
+    }
+
+    /// Takes in what the leader's log has behind the end of a copy.
+    private func follow(_ copy: Engine, _ leader: Engine) throws {
+        let cursor = try leader.recordCursor(after: copy.history().end)
+        while let records = try cursor.next(through: .max, sizeMax: 4_096) {
+            try copy.apply(records)
+        }
+    }
+
+    @Test(arguments: UInt64(0)..<4)
+    func aStoreAndWhatHasChangedSinceMakeTheLeadersStore(seed: UInt64) throws {
+        var generator = SeededGenerator(seed: seed)
+        let leader = try open("leader")
+        var copy: Engine?
+        var counts = (combined: 0, whole: 0)
+        for round in 0..<24 {
+            try write(leader, using: &generator)
+            if round % 7 == 3 { try leader.compact() }
+            let name = "copy-\(round)"
+            let next: Engine
+            if let old = copy {
+                // Now and then the old one has something in memory and in its log.
+                let start = try old.history().end.sequence
+                do throws(EngineError) {
+                    _ = try leader.copyChanges(
+                        after: start,
+                        to: "\(directory.path)/\(name)-changes"
+                    )
+                    _ = try old.combine(
+                        with: "\(directory.path)/\(name)-changes",
+                        at: "\(directory.path)/\(name)"
+                    )
+                    counts.combined += 1
+                } catch {
+                    #expect(error.code == .trimmed, "seed \(seed), round \(round): \(error)")
+                    _ = try leader.copy(to: "\(directory.path)/\(name)")
+                    counts.whole += 1
+                }
+                try old.close()
+                next = try open(name)
+            } else {
+                _ = try leader.copy(to: "\(directory.path)/\(name)")
+                next = try open(name)
+            }
+            #expect(try state(next) == state(leader), "seed \(seed), round \(round)")
+            let (found, expected) = (try next.history(), try leader.history())
+            #expect(found == expected, "seed \(seed), round \(round)")
+            _ = try next.verify()
+            if round % 2 == 0 {
+                try write(leader, using: &generator)
+                try follow(next, leader)
+                #expect(try state(next) == state(leader), "seed \(seed), round \(round)")
+            }
+            copy = next
+        }
+        #expect(counts.combined > 3, "seed \(seed)")
+        try copy?.close()
+        try leader.close()
+    }
+
+    @Test func whatDoesNotBeginWhereTheStoreEndsIsRefused() throws {
+        let leader = try open("leader")
+        for number in 0..<50 { try leader.put("v", for: "k\(number)", ack: .memory) }
+        _ = try leader.copy(to: "\(directory.path)/copy")
+        for number in 0..<50 { try leader.put("w", for: "k\(number)", ack: .memory) }
+        let copy = try open("copy")
+        for start in [49, 51] as [UInt64] {
+            let changes = "\(directory.path)/changes-\(start)"
+            _ = try leader.copyChanges(after: start, to: changes)
+            let error = #expect(throws: EngineError.self) {
+                try copy.combine(with: changes, at: "\(directory.path)/next")
+            }
+            #expect(error?.code == .diverged)
+        }
+        let other = try Engine.open(at: "\(directory.path)/other", options: options(copies: false))
+        for number in 0..<60 { try other.put("v", for: "k\(number)", ack: .memory) }
+        _ = try other.copyChanges(after: 50, to: "\(directory.path)/foreign")
+        let error = #expect(throws: EngineError.self) {
+            try copy.combine(
+                with: "\(directory.path)/foreign",
+                at: "\(directory.path)/next"
+            )
+        }
+        #expect(error?.code == .diverged)
+        // Nothing was made, and the store goes on.
+        try follow(copy, leader)
+        #expect(try state(copy) == state(leader))
+        for engine in [copy, leader, other] { try engine.close() }
+    }
+
+    @Test(arguments: SimulatedProfile.allCases)
+    func everyCrashLeavesTheOldStoreAndAWholeNewOneOrNone(profile: SimulatedProfile) throws {
+        let disk = SimulatedFileSystem(profile: profile)
+        func open(_ path: String, on disk: SimulatedFileSystem, copies: Bool) throws -> Engine {
+            try Engine.open(
+                at: path,
+                options: options(copies: copies),
+                environment: environment(disk)
+            )
+        }
+        let leader = try open("leader", on: disk, copies: false)
+        var generator = SeededGenerator(seed: 3)
+        try write(leader, using: &generator)
+        _ = try leader.copy(to: "copy")
+        let copy = try open("copy", on: disk, copies: true)
+        let old = try state(copy)
+        try write(leader, using: &generator)
+        let new = try state(leader)
+        _ = try leader.copyChanges(after: copy.lastSequence, to: "changes")
+        let start = disk.traceEnd
+        _ = try copy.combine(with: "changes", at: "next")
+        var history = disk.history()
+        var counts = (whole: 0, none: 0)
+        for position in start...history.end {
+            history.advance(to: position)
+            let policies: [CrashPolicy] = [
+                .none, .all, .sizesOnly, .prefix(max(1, history.pendingCount / 2)),
+                .sectors(keep: 0.5),
+            ]
+            let policy = policies[position % policies.count]
+            let image = history.crashed(policy, using: &generator)
+            let what = "position \(position), \(policy)"
+            if image.names(inDirectory: "next", .cached) != nil {
+                counts.whole += 1
+                let next = try open("next", on: image, copies: true)
+                #expect(try state(next) == new, "\(what)")
+                _ = try next.verify()
+                try next.close()
+            } else {
+                counts.none += 1
+            }
+            guard position % 4 == 0 else { continue }
+            let again = try open("copy", on: image, copies: true)
+            #expect(try state(again) == old, "\(what)")
+            try again.close()
+        }
+        #expect(counts.whole > 0 && counts.none > 20)
+        try copy.close()
+        try leader.close()
+    }
+}
