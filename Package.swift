@@ -186,7 +186,8 @@ let package = Package(
             name: "TransportTests",
             dependencies: [
                 "StorageEngine", "StorageEngineTestSupport", "Replication",
-                "ReplicationTransport", "NodeService", "enginenode",
+                "ReplicationTransport", "NodeService", "ToolSupport", "enginenode",
+                .product(name: "Logging", package: "swift-log"),
             ] + nio + tls,
             swiftSettings: clientSettings
         ),

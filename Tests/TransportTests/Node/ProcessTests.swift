@@ -100,20 +100,23 @@ import Testing
         let missing = try run(["leader"])
         let nobody = try run(["status", "--node", "127.0.0.1:1"])
         let malformed = try run(["status", "--node", "here"])
-        let others = try run(
-            ["leader"],
+        let others = try run(["follower"], ["ENGINENODE_STORE": directory.path])
+        let exposed = try run(
+            ["follower", "--insecure"],
             [
-                "ENGINENODE_STORE": directory.path, "ENGINENODE_NETWORK_INSECURE": "true",
+                "ENGINENODE_STORE": directory.path + "/member",
                 "ENGINENODE_MEMBER": String(repeating: "1", count: 32),
                 "ENGINENODE_VOTERS": [1, 2].map { String(repeating: "\($0)", count: 32) }
                     .joined(separator: ","),
+                "ENGINENODE_NETWORK_LISTEN": "0.0.0.0:0",
                 "ENGINENODE_NETWORK_PEERS":
                     String(repeating: "2", count: 32) + "=127.0.0.1:1",
             ]
         )
 
-        #expect([missing, nobody, malformed, others].map(\.status) == [1, 4, 1, 1])
-        for run in [missing, nobody, malformed, others] {
+        let all = [missing, nobody, malformed, others, exposed]
+        #expect(all.map(\.status) == [1, 4, 1, 1, 1])
+        for run in all {
             #expect(run.errors.hasPrefix("error: ") && run.output.isEmpty)
             #expect(run.errors.filter(\.isNewline).count == 1, "\(run.errors)")
         }
