@@ -151,6 +151,14 @@ let package = Package(
             swiftSettings: clientSettings
         ),
         .executableTarget(
+            name: "enginedrill",
+            dependencies: [
+                "StorageEngine", "ReplicationTransport", "NodeService", "ToolSupport",
+                argumentParser,
+            ] + nio,
+            swiftSettings: clientSettings
+        ),
+        .executableTarget(
             name: "enginemicro",
             dependencies: ["StorageEngine", "CEngineSystem"],
             swiftSettings: engineSettings
@@ -186,7 +194,7 @@ let package = Package(
             name: "TransportTests",
             dependencies: [
                 "StorageEngine", "StorageEngineTestSupport", "Replication",
-                "ReplicationTransport", "NodeService", "ToolSupport", "enginenode",
+                "ReplicationTransport", "NodeService", "ToolSupport", "enginenode", "enginedrill",
                 .product(name: "Logging", package: "swift-log"),
             ] + nio + tls,
             swiftSettings: clientSettings
