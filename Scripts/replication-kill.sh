@@ -4,7 +4,8 @@
 # Five enginenode processes on loopback under ROUNDS faults (200 without arguments): kill -9, SIGSTOP
 # and SIGCONT, links that are ended or go silent, of a random node, under a load that notes what was
 # acknowledged on the disks of the leader and of one follower; when the leader is hit, mostly another
-# one is promoted. In the end every acknowledged write is there, and all nodes have the same.
+# one is promoted. In the end every acknowledged write is there, and all nodes have the same. With
+# FAULTS=kill,cut only those happen (kill, empty: without its directory, pause, cut, silence).
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -21,7 +22,9 @@ if [[ ! -x $drill ]]; then
 fi
 
 work=$(mktemp -d)
-if "$drill" --rounds "$rounds" --seed "$seed" --directory "$work/nodes" >"$work/output"; then
+arguments=(--rounds "$rounds" --seed "$seed" --directory "$work/nodes")
+if [[ -n ${FAULTS:-} ]]; then arguments+=(--faults "$FAULTS"); fi
+if "$drill" "${arguments[@]}" >"$work/output"; then
     tail -n 1 "$work/output"
     rm -rf "$work"
 else

@@ -1,9 +1,9 @@
 import StorageEngine
 import ToolSupport
 
-// Rounds of faults under load, on real processes. In each round one node is killed, stopped or cut
-// off; when that is the leader, another one is promoted, or it comes back and leads on. All members
-// settle before the next round, as a failover needs all voters but one. In the end:
+// Rounds of faults under load, on real processes. In each round one node is killed, emptied,
+// stopped or cut off; when that is the leader, another one is promoted, or it comes back and leads
+// on. All members settle before the next round, as a failover needs all voters but one. In the end:
 //
 // 1. Every write that was acknowledged, on the disks of the leader and of one follower, is there.
 // 2. All members have the same log and the same keys.
@@ -14,11 +14,23 @@ import ToolSupport
 struct Drill {
     private let cluster: DrillCluster
     private let load: WriteLoad
+    private let faults: [Fault]
     private var numbers: DrillNumbers
     private var counts = DrillCounts()
 
-    init(_ cluster: DrillCluster, seed: UInt64, pause: Duration) {
+    /// - Parameters:
+    ///   - cluster: Nodes that do not run yet.
+    ///   - faults: What may happen to them.
+    ///   - seed: What is drawn from.
+    ///   - pause: How long each writer rests between two writes.
+    init(
+        _ cluster: DrillCluster,
+        faults: [Fault] = Fault.allCases,
+        seed: UInt64,
+        pause: Duration
+    ) {
         self.cluster = cluster
+        self.faults = faults
         load = WriteLoad(cluster, pause: pause)
         numbers = DrillNumbers(seed: seed)
     }
@@ -43,7 +55,7 @@ struct Drill {
         let tasks = (0..<writers).map { writer in Task { await load.run(writer) } }
         do {
             for round in 1...rounds {
-                let plan = FaultPlan(members: cluster.ids.count, &numbers)
+                let plan = FaultPlan(faults, members: cluster.ids.count, &numbers)
                 let text = try await run(plan)
                 try note("round \(round): \(text), \(load.record.counts.acked) writes acked")
             }
@@ -59,6 +71,8 @@ struct Drill {
         counts.acked = found.acked
         counts.unknown = found.unknown
         counts.refused = found.refused
+        counts.cuts = try cluster.noticeCount("cutting(")
+        counts.copies = try cluster.noticeCount("copying(")
         return counts
     }
 
@@ -92,6 +106,9 @@ struct Drill {
     private func begin(_ fault: Fault, _ victim: Int) throws {
         switch fault {
         case .kill: cluster.kill(victim)
+        case .empty:
+            cluster.kill(victim)
+            try cluster.empty(victim)
         case .pause: cluster.pause(victim)
         case .cut: try cluster.setLinks(of: victim, .cut)
         case .silence: try cluster.setLinks(of: victim, .silent)
@@ -101,7 +118,7 @@ struct Drill {
     private func end(_ fault: Fault, _ victim: Int) throws {
         switch fault {
         // Whoever led finds out what it is now.
-        case .kill: try cluster.start(victim)
+        case .kill, .empty: try cluster.start(victim)
         case .pause: cluster.resume(victim)
         case .cut, .silence: try cluster.setLinks(of: victim, .open)
         }
@@ -164,6 +181,9 @@ struct DrillCounts: Sendable {
     /// How many of the faults met the leader, and how often another one was promoted then.
     var leaders = 0
     var promotions = 0
+    /// How often a log was cut back, and a copy of the whole state taken.
+    var cuts = 0
+    var copies = 0
     var faults: [Fault: Int] = [:]
     var acked = 0
     var unknown = 0
@@ -175,6 +195,7 @@ struct DrillCounts: Sendable {
         return .object(
             [("rounds", .integer(rounds))] + kinds + [
                 ("leaders", .integer(leaders)), ("promotions", .integer(promotions)),
+                ("cuts", .integer(cuts)), ("copies", .integer(copies)),
                 ("acked", .integer(acked)), ("unknown", .integer(unknown)),
                 ("refused", .integer(refused)), ("lost", .integer(0)),
             ]

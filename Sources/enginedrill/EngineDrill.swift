@@ -22,6 +22,8 @@ struct EngineDrill: ParsableCommand {
     @Option(help: "How many writers.") var writers = 4
     @Option(help: "How long each writer rests between two writes, in milliseconds.")
     var pause = 5
+    @Option(help: "What may happen: some of kill, empty, pause, cut, silence; all without it.")
+    var faults: String?
     @Option(help: "What faults follow from.") var seed: UInt64?
     @Option(help: "The path of enginenode; beside this program, otherwise.")
     var enginenode: String?
@@ -33,6 +35,17 @@ struct EngineDrill: ParsableCommand {
         guard rounds > 0, (3...32).contains(nodes), writers > 0, pause >= 0 else {
             throw ValidationError("rounds and writers are at least 1, nodes 3 to 32")
         }
+        guard chosenFaults != nil else {
+            throw ValidationError("--faults are some of kill, empty, pause, cut, silence")
+        }
+    }
+
+    /// `nil` for what is no list of faults.
+    private var chosenFaults: [Fault]? {
+        guard let faults else { return Fault.allCases }
+        let names = faults.split(separator: ",", omittingEmptySubsequences: false)
+        let chosen = names.compactMap { Fault(rawValue: String($0)) }
+        return chosen.count == names.count ? chosen : nil
     }
 
     func run() throws {
@@ -46,10 +59,11 @@ struct EngineDrill: ParsableCommand {
         )
         let (rounds, writers, isQuiet) = (rounds, writers, quiet)
         let pause = Duration.milliseconds(pause)
+        let faults = chosenFaults ?? []
         try ToolOutput.print("\(nodes) nodes, \(rounds) rounds, seed \(seed)")
         let result = Result {
             try waiting {
-                var drill = Drill(cluster, seed: seed, pause: pause)
+                var drill = Drill(cluster, faults: faults, seed: seed, pause: pause)
                 return try await drill.run(rounds: rounds, writers: writers) { line in
                     if !isQuiet { try ToolOutput.print(line) }
                 }

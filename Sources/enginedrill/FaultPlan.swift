@@ -2,6 +2,8 @@
 enum Fault: String, CaseIterable, Sendable {
     /// SIGKILL, and a new start.
     case kill
+    /// The same, and its directory is gone.
+    case empty
     /// SIGSTOP, and SIGCONT.
     case pause
     /// Its links are ended.
@@ -21,11 +23,12 @@ struct FaultPlan: Sendable {
     /// In milliseconds: before the fault, from it to the promotion, and how long it lasts.
     let before, reaction, length: Int
 
-    init(members: Int, _ numbers: inout DrillNumbers) {
-        fault = Fault.allCases[numbers.next(below: Fault.allCases.count)]
+    init(_ faults: [Fault], members: Int, _ numbers: inout DrillNumbers) {
+        fault = faults[numbers.next(below: faults.count)]
         meetsLeader = numbers.next(below: 2) == 0
         rank = numbers.next(below: members - 1)
-        promotes = numbers.next(below: 4) > 0
+        // Who lost what it had does not lead on.
+        promotes = numbers.next(below: 4) > 0 || fault == .empty
         before = 50 + numbers.next(below: 400)
         reaction = numbers.next(below: 200)
         length = 50 + numbers.next(below: 900)

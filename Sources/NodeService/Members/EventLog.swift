@@ -9,6 +9,8 @@ internal import StorageEngine
 /// Thread safety: every method may be called from any thread or task.
 final class EventLog: Sendable {
     private static let eventsMax = 1_000
+    /// How many events are remembered that are not to be told again.
+    private static let toldMax = 100
 
     private let logger: Logger
     private let events: AsyncStream<NetworkEvent>.Continuation
@@ -73,6 +75,7 @@ final class EventLog: Sendable {
     ) {
         switch event {
         case .refused, .lostFeeder:
+            if told.count >= toldMax { told = [] }
             guard told.insert(event).inserted else { return }
             logger.notice("\(event)")
         case .leading, .following, .steppedDown:

@@ -109,6 +109,23 @@ final class DrillCluster: @unchecked Sendable {
         lock.with { nodes[index] = nil }
     }
 
+    /// Removes the directory of a node that does not run.
+    ///
+    /// - Throws: When it cannot be removed.
+    func empty(_ index: Int) throws {
+        try FileManager.default.removeItem(atPath: path(of: index))
+    }
+
+    /// How many lines of all nodes' logs tell of something.
+    ///
+    /// - Throws: When a log cannot be read.
+    func noticeCount(_ event: String) throws -> Int {
+        try ids.indices.reduce(0) { count, index in
+            let log = try String(contentsOfFile: "\(directory)/node-\(index).log", encoding: .utf8)
+            return count + log.split(separator: "\n").count { $0.contains(": \(event)") }
+        }
+    }
+
     func pause(_ index: Int) { node(index)?.pause() }
 
     func resume(_ index: Int) { node(index)?.resume() }

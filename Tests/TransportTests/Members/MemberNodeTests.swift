@@ -104,6 +104,46 @@ import Testing
         try await cluster.end()
     }
 
+    @Test func theStatusNamesWhoHoldsWritesUp() async throws {
+        let cluster = try NodeCluster(3)
+        cluster.options.shortfall = .wait
+        let nodes = try await cluster.start()
+        let server = try Self.server(nodes[0])
+        defer { server.stop() }
+        try await cluster.close(2)
+
+        let write = Task {
+            try await Self.send("PUT", "/kv/a?followers=all", body: "1", to: server)
+        }
+        let waiting = NodeStatus.Shortfall.waiting(writes: 1, blockers: [cluster.ids[2]])
+        try await cluster.wait(0) { $0.shortfall == waiting }
+        try cluster.open(2)
+
+        #expect(try await write.value.status == 200)
+        try await cluster.wait(0) { $0.shortfall == .none }
+        try await cluster.end()
+    }
+
+    @Test func aDegradedStoreSaysSo() async throws {
+        let cluster = try NodeCluster(3)
+        cluster.options.shortfall = .degrade(floor: 1, after: .milliseconds(100))
+        let nodes = try await cluster.start()
+        let server = try Self.server(nodes[0])
+        defer { server.stop() }
+        try await cluster.close(2)
+
+        let write = try await Self.send("PUT", "/kv/a?followers=2&at=wal", body: "1", to: server)
+        let status = try await Self.send("GET", "/status", to: server)
+        let metrics = try await Self.send("GET", "/metrics", to: server)
+
+        #expect(write.status == 200 && write.text.contains(#""degraded":true"#))
+        #expect(status.text.contains(#""shortfall":{"state":"degraded","followers":1}"#))
+        #expect(metrics.text.contains("storage_engine_node_degraded 1\n"))
+        try cluster.open(2)
+        try await cluster.wait(0) { $0.shortfall == .none }
+        try await cluster.end()
+    }
+
     @Test func whoReadsAfterAPositionWaitsForIt() async throws {
         let cluster = try NodeCluster(2)
         let nodes = try await cluster.start()

@@ -101,6 +101,14 @@ final class NodeCluster {
         }
     }
 
+    /// Waits until a node is as wanted.
+    func wait(_ index: Int, until isSo: (NodeStatus) -> Bool) async throws {
+        while true {
+            if let status = await nodes[index]?.status(), isSo(status) { return }
+            try await Task.sleep(for: .milliseconds(5))
+        }
+    }
+
     func close(_ index: Int) async throws {
         try await nodes[index]?.close()
         nodes[index] = nil
