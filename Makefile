@@ -7,6 +7,7 @@ CRASH_JSON ?= .build/crash.json
 CRASH_STRIDE ?= 17
 REPLICATION_SEEDS ?= 0..<1000
 KILL_ROUNDS ?= 50
+ROUNDS ?= 200
 FEED_WRITES ?= 10000000
 FEED_KILLS ?= 100
 FEED_DIR ?= /var/tmp/engine-feed
@@ -24,7 +25,7 @@ strict_flags := $(if $(STRICT),-Xswiftc -warnings-as-errors \
 build := swift build --quiet $(strict_flags)
 
 .DEFAULT_GOAL := help
-.PHONY: help bench test check demo sim crash replication-sim kill power-cut fuzz mutants \
+.PHONY: help bench test check demo sim crash replication-sim replication-kill kill power-cut fuzz mutants \
 	mutants-check feed tsan lint format docs-check client-check release install clean setup
 # SwiftPM runs on all cores by itself, and locks its scratch folder.
 .NOTPARALLEL:
@@ -71,6 +72,11 @@ crash: setup ## all simulations, CUTS real power cuts and kills; adds counts to 
 replication-sim: setup ## simulates leader and followers from REPLICATION_SEEDS
 	@$(build) -c release --product replicationsim
 	@$(release)/replicationsim --seeds '$(REPLICATION_SEEDS)' --seconds $(SIM_SECONDS)
+
+replication-kill: setup ## kills, stops and cuts off nodes under load, ROUNDS times
+	@$(build) -c release --product enginenode
+	@$(build) -c release --product enginedrill
+	@Scripts/replication-kill.sh $(ROUNDS)
 
 kill: setup ## kills an importing enginectl, and busy writers, KILL_ROUNDS times each
 	@$(build) -c release --product enginectl

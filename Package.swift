@@ -152,6 +152,14 @@ let package = Package(
             swiftSettings: clientSettings
         ),
         .executableTarget(
+            name: "enginedrill",
+            dependencies: [
+                "StorageEngine", "ReplicationTransport", "NodeService", "ToolSupport",
+                argumentParser,
+            ] + nio,
+            swiftSettings: clientSettings
+        ),
+        .executableTarget(
             name: "enginemicro",
             dependencies: ["StorageEngine", "CEngineSystem"],
             swiftSettings: engineSettings
@@ -190,7 +198,8 @@ let package = Package(
             name: "TransportTests",
             dependencies: [
                 "StorageEngine", "StorageEngineTestSupport", "Replication",
-                "ReplicationTransport", "NodeService", "enginenode",
+                "ReplicationTransport", "NodeService", "ToolSupport", "enginenode", "enginedrill",
+                .product(name: "Logging", package: "swift-log"),
             ] + nio + tls,
             swiftSettings: clientSettings
         ),

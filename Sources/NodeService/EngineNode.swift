@@ -1,3 +1,4 @@
+internal import Replication
 package import StorageEngine
 
 /// A node that is alone: its store's only member, and so its leader.
@@ -25,6 +26,8 @@ package final class EngineNode: Node {
             members: [own(metrics)],
             engine: metrics
         )
+        status.leader = engine.memberID
+        status.epoch = position.epoch
         status.trouble = trouble
         return status
     }
@@ -32,7 +35,7 @@ package final class EngineNode: Node {
     private func own(_ metrics: Engine.Metrics) -> NodeStatus.Member {
         NodeStatus.Member(
             id: engine.memberID,
-            name: "",
+            address: "",
             role: "leader",
             isConnected: true,
             reached: [
@@ -52,11 +55,10 @@ package final class EngineNode: Node {
         _ batch: consuming WriteBatch,
         _ demand: WriteDemand
     ) async throws -> NodeReceipt {
-        guard demand.followers == 0 else {
-            throw EngineError(
-                .invalidArgument,
-                "\(demand.followers) followers are asked for, the store has none"
-            )
+        switch demand.replicas {
+        case .none, .allFollowers, .followers(0, _): break
+        case .followers(let count, _):
+            throw ReplicationError.tooManyFollowers(asked: count, configured: 0)
         }
         let receipt = try await engine.write(batch, ack: demand.local)
         return NodeReceipt(position: receipt.position, local: receipt.reached)

@@ -1,3 +1,4 @@
+package import Replication
 package import StorageEngine
 
 /// What the service serves: a member of a store.
@@ -10,12 +11,14 @@ package protocol Node: AnyObject, Sendable {
     /// The newest value of a key. With a position, waits until what was written up to there is
     /// readable.
     ///
-    /// - Throws: `EngineError`; `ahead` when the position is not reached in time.
+    /// - Throws: `EngineError`; `ahead`, or `ReplicationError.notReached`, when the position is not
+    ///   reached in time.
     func value(for key: [UInt8], after position: Position?) async throws -> [UInt8]?
 
     /// Commits a batch and waits for what is asked of it.
     ///
-    /// - Throws: `EngineError`, `notLeader` when another member takes writes.
+    /// - Throws: `EngineError`, or `ReplicationError`: `notLeader` when another member takes
+    ///   writes, `indeterminate` with what was reached when too few followers had it in time.
     func write(_ batch: consuming WriteBatch, _ demand: WriteDemand) async throws -> NodeReceipt
 
     /// A view of the entries as they are now; with a position as ``value(for:after:)``.
@@ -24,7 +27,9 @@ package protocol Node: AnyObject, Sendable {
     /// The writes behind a position, and those that come.
     func changes(after position: Position, upTo horizon: AckPoint) async throws -> Changes
 
-    /// Makes this member the leader.
+    /// Makes this member the leader; returns once it leads.
+    ///
+    /// - Throws: `ReplicationError` when it did not come to lead.
     func promote(acceptLoss: Bool) async throws
 
     /// Writes everything to disk and closes the store.
@@ -35,22 +40,16 @@ package protocol Node: AnyObject, Sendable {
 package struct WriteDemand: Hashable, Sendable {
     package var local = AckPoint.disk
     /// How many followers, and what they must have done with it.
-    package var followers = 0
-    package var followersAt = FollowerPoint.disk
+    package var replicas = Requirement.none
 
     package init() {}
-}
-
-/// What a follower has done with a write.
-package enum FollowerPoint: String, Hashable, Sendable, CaseIterable {
-    case received, wal, disk, applied
 }
 
 /// What a write has reached.
 package struct NodeReceipt: Hashable, Sendable {
     package var position: Position
     package var local: AckPoint
-    /// How many followers have it, by point.
+    /// How many followers have it, by ``ReplicaPoint``.
     package var followers: [Int]
     /// Whether fewer followers were waited for than asked for.
     package var isDegraded: Bool
@@ -68,74 +67,13 @@ package struct NodeReceipt: Hashable, Sendable {
     }
 }
 
-/// How a node is, and what it knows of the others.
-package struct NodeStatus: Hashable, Sendable {
-    package enum Role: String, Hashable, Sendable { case leader, follower, candidate }
-
-    /// Whether writes get as many followers as they ask for.
-    package enum Shortfall: Hashable, Sendable {
-        case none
-        /// Writes wait for these members.
-        case waiting(writes: Int, blockers: [UniqueID])
-        /// The store asks for so many only.
-        case degraded(followers: Int)
-    }
-
-    package struct Member: Hashable, Sendable {
-        package var id: UniqueID
-        package var name: String
-        /// `leader`, `voter` or `observer`.
-        package var role: String
-        package var isConnected: Bool
-        /// Sequences, by ``FollowerPoint``.
-        package var reached: [UInt64]
-        package var lagSequences: UInt64
-        package var lagBytes: UInt64
-        /// The age of the oldest write that it lacks.
-        package var lagMilliseconds: UInt64
-
-        package init(
-            id: UniqueID,
-            name: String,
-            role: String,
-            isConnected: Bool,
-            reached: [UInt64],
-            lag: (sequences: UInt64, bytes: UInt64, milliseconds: UInt64)
-        ) {
-            self.id = id
-            self.name = name
-            self.role = role
-            self.isConnected = isConnected
-            self.reached = reached
-            lagSequences = lag.sequences
-            lagBytes = lag.bytes
-            lagMilliseconds = lag.milliseconds
-        }
-    }
-
-    package var role: Role
-    package var member: UniqueID
-    package var history: UniqueID
-    package var position: Position
-    package var members: [Member]
-    package var shortfall = Shortfall.none
-    /// Why reads or writes are not served; `nil` when they are.
-    package var trouble: String?
-    package var engine: Engine.Metrics
-
-    package init(
-        role: Role,
-        member: UniqueID,
-        history: UniqueID,
-        position: Position,
-        members: [Member],
-        engine: Engine.Metrics
-    ) {
-        self.role = role
-        self.member = member
-        self.history = history
-        self.position = position
-        self.members = members
-        self.engine = engine
+extension NodeReceipt {
+    init(_ receipt: ReplicatedReceipt) {
+        self.init(
+            position: receipt.position,
+            local: receipt.local,
+            followers: ReplicaPoint.allCases.map { receipt.followers(at: $0) },
+            isDegraded: receipt.isDegraded
+        )
     }
 }

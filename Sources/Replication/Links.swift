@@ -14,8 +14,9 @@ package struct Packet: Sendable {
 
 /// Carries packets between members.
 ///
-/// `send` never blocks: it drops the packet when there is no link, or its buffer is full. Order is
-/// kept within a connection; nothing is promised across connections. The sender of what is
+/// `send` never blocks: it drops the packet when there is no link, or its buffer is full. What
+/// comes is delivered one packet at a time, to somebody who may wait, on a thread that may. Order
+/// is kept within a connection; nothing is promised across connections. The sender of what is
 /// delivered is authenticated.
 ///
 /// Thread safety: every method may be called from any thread.

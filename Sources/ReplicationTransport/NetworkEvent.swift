@@ -22,6 +22,8 @@ package enum LinkFailure: Error, Hashable, Sendable {
     case slowHandshake
     case tooManyConnections
     case tooManyBytes
+    /// More came than this side took.
+    case crowded
     /// Nothing came for too long.
     case silent
     case wire(WireFailure)

@@ -13,11 +13,13 @@ package import StorageEngine
 //     open.
 // (3) Everything that another side can make this one hold is bounded: connections, of all, of an
 //     address, of those that did not say who they are; bytes of unfinished packets; packets that
-//     wait for a member that does not read.
+//     this side has not taken yet, or that wait for a member that does not read.
+// (4) Packets are handed on by the inbox's thread: whoever takes them may wait, and the network's
+//     own threads go on. Whoever sends never waits.
 
 /// Links to the other members over TCP and TLS. They must be stopped before they are dropped.
 ///
-/// Thread safety: every method may be called from any thread but those that call the closures.
+/// Thread safety: every method may be called from any thread; `stop` not by the closures.
 package final class NetworkLinks: Links, @unchecked Sendable {
     /// This member.
     package let member: UniqueID
@@ -27,6 +29,7 @@ package final class NetworkLinks: Links, @unchecked Sendable {
     let options: NetworkOptions
     let admission: Admission
     let meter = NetworkMeter()
+    private let inbox: Inbox
     private let group: MultiThreadedEventLoopGroup
     private let server: any Channel
     private let onEvent: @Sendable (NetworkEvent) -> Void
@@ -35,7 +38,7 @@ package final class NetworkLinks: Links, @unchecked Sendable {
     // What the lock protects.
     private var links: [UniqueID: PeerLink] = [:]
     private var accepted: [UniqueID: AcceptedConnection] = [:]
-    private var receiver: (@Sendable (Packet, UniqueID) -> Void)?
+    private var isStarted = false
     private var isStopped = false
 
     /// The certificates in use; `nil` without TLS.
@@ -94,6 +97,10 @@ package final class NetworkLinks: Links, @unchecked Sendable {
         server = sockets.server
         port = sockets.server.localAddress?.port ?? options.listen.port
         admission = Admission(limits: options.limits)
+        inbox = Inbox(
+            sizeMax: options.limits.inboxSizeMax,
+            countMax: options.limits.inboxCountMax
+        )
         identity = Identity(contexts)
         for (peer, address) in options.peers where peer != member {
             links[peer] = PeerLink(member: peer, address: address, network: self)
@@ -111,10 +118,11 @@ package final class NetworkLinks: Links, @unchecked Sendable {
 
     package func start(_ deliver: @escaping @Sendable (Packet, _ sender: UniqueID) -> Void) {
         let isFirst = lock.with {
-            defer { receiver = deliver }
-            return receiver == nil
+            defer { isStarted = true }
+            return !isStarted
         }
         precondition(isFirst, "links are started once")
+        inbox.start(deliver)
         server.setOption(.autoRead, value: true).whenFailure { _ in }
     }
 
@@ -138,6 +146,7 @@ package final class NetworkLinks: Links, @unchecked Sendable {
         guard !wasStopped else { return }
         for link in links { link.stop() }
         NetworkLinks.shutDown(group)
+        inbox.end()
     }
 
     /// Reads the certificates again, for connections from now on; those that there are go on.
@@ -226,15 +235,15 @@ package final class NetworkLinks: Links, @unchecked Sendable {
         report(.accepted(member))
     }
 
-    func deliver(
+    /// Takes what came through a connection; returns whether there was room for it. A connection
+    /// that was replaced brings nothing any more.
+    func take(
         _ packet: Packet,
         from member: UniqueID,
         through connection: AcceptedConnection
-    ) {
-        let receiver = lock.with {
-            accepted[member] === connection && !isStopped ? self.receiver : nil
-        }
-        receiver?(packet, member)
+    ) -> Bool {
+        guard lock.with({ accepted[member] === connection && !isStopped }) else { return true }
+        return inbox.append(packet, from: member)
     }
 
     func ended(

@@ -1,18 +1,23 @@
 package import Replication
-package import StorageEngine
+public import StorageEngine
 
 /// Where a member can be reached.
-package struct NetworkAddress: Hashable, Sendable, CustomStringConvertible {
+public struct NetworkAddress: Hashable, Sendable, CustomStringConvertible {
     /// A name or a number.
-    package var host: String
-    package var port: Int
+    public var host: String
+    /// From 0 to 65,535; 0 is any that is free, for whoever listens.
+    public var port: Int
 
-    package init(host: String, port: Int) {
+    /// A host and a port on it.
+    public init(host: String, port: Int) {
         self.host = host
         self.port = port
     }
 
-    package var description: String { "\(host):\(port)" }
+    /// The host, a colon, and the port; an address with colons is in brackets.
+    public var description: String {
+        host.utf8.contains(UInt8(ascii: ":")) ? "[\(host)]:\(port)" : "\(host):\(port)"
+    }
 
     /// Whether it never leaves this machine.
     package var isLoopback: Bool {
@@ -21,9 +26,9 @@ package struct NetworkAddress: Hashable, Sendable, CustomStringConvertible {
 }
 
 /// How a member's network works.
-package struct NetworkOptions: Sendable {
+public struct NetworkOptions: Sendable {
     /// Who may say what they are.
-    package enum Security: Sendable {
+    public enum Security: Sendable {
         /// Both sides show certificates.
         case tls(TLSFiles)
         /// Anybody on this machine is believed; only on loopback.
@@ -31,15 +36,18 @@ package struct NetworkOptions: Sendable {
     }
 
     /// Where connections are accepted; port 0 is any that is free.
-    package var listen: NetworkAddress
-    /// The other members.
-    package var peers: [UniqueID: NetworkAddress]
-    package var security: Security
-    package var limits = NetworkLimits()
+    public var listen: NetworkAddress
+    /// The other members: those that are reached, and that may connect.
+    public var peers: [UniqueID: NetworkAddress]
+    /// How both sides know each other.
+    public var security: Security
+    /// What the network may take of this process.
+    public var limits = NetworkLimits()
     /// How many threads serve connections.
     package var threadCount = 1
 
-    package init(
+    /// A network with the default limits.
+    public init(
         listen: NetworkAddress,
         peers: [UniqueID: NetworkAddress],
         security: Security
@@ -69,28 +77,36 @@ package struct NetworkOptions: Sendable {
 }
 
 /// What the network may take of this process. Times are in milliseconds.
-package struct NetworkLimits: Hashable, Sendable {
+public struct NetworkLimits: Hashable, Sendable {
     package var wire = WireLimits()
     /// The most bytes of packets that wait for one member; beyond, packets are dropped.
-    package var outgoingSizeMax = 64 << 20
+    public var outgoingSizeMax = 64 << 20
     /// The most bytes of unfinished packets from all connections together.
-    package var incomingSizeMax = 512 << 20
-    /// The most accepted connections: all of them, from one address, and those that have not said
-    /// yet who they are.
-    package var connectionsMax = 256
-    package var connectionsPerAddressMax = 128
-    package var unauthenticatedMax = 32
+    public var incomingSizeMax = 512 << 20
+    /// The most bytes of whole packets from one member that were not taken yet; whoever sends more
+    /// loses its connection. A single packet is never too large.
+    public var inboxSizeMax = 64 << 20
+    /// The most whole packets from one member that were not taken yet.
+    public var inboxCountMax = 16_384
+    /// The most accepted connections.
+    public var connectionsMax = 256
+    /// The most accepted connections from one address.
+    public var connectionsPerAddressMax = 128
+    /// The most accepted connections that have not said yet who they are.
+    public var unauthenticatedMax = 32
     /// How long a connection may take until both sides have greeted.
-    package var handshakeTime: Int64 = 5_000
+    public var handshakeTime: Int64 = 5_000
     /// How often a side says that it is there, when it has nothing else to say.
-    package var heartbeatInterval: Int64 = 1_000
+    public var heartbeatInterval: Int64 = 1_000
     /// How long the other side may be silent.
-    package var silenceMax: Int64 = 5_000
-    /// The first and the longest pause before a member is dialed again.
-    package var redialPause: Int64 = 50
-    package var redialPauseMax: Int64 = 2_000
+    public var silenceMax: Int64 = 5_000
+    /// The first pause before a member is dialed again; it doubles each time.
+    public var redialPause: Int64 = 50
+    /// The longest pause before a member is dialed again.
+    public var redialPauseMax: Int64 = 2_000
 
-    package init() {}
+    /// The limits that are right for most.
+    public init() {}
 
     func check() throws(EngineError) {
         guard WireFormat.bodySizes.contains(wire.bodySizeMax) else {
@@ -98,7 +114,10 @@ package struct NetworkLimits: Hashable, Sendable {
                 "a frame's body is \(WireFormat.bodySizes) bytes, found \(wire.bodySizeMax)"
             )
         }
-        let counts = [connectionsMax, connectionsPerAddressMax, unauthenticatedMax]
+        let counts = [
+            connectionsMax, connectionsPerAddressMax, unauthenticatedMax, inboxSizeMax,
+            inboxCountMax,
+        ]
         let times = [handshakeTime, heartbeatInterval, redialPause, redialPauseMax - redialPause]
         guard wire.payloadSizeMax > 0, outgoingSizeMax > 0, incomingSizeMax > 0,
             counts.allSatisfy({ $0 > 0 }), times.allSatisfy({ $0 >= 0 }), heartbeatInterval > 0,

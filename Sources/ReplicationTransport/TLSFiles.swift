@@ -1,19 +1,20 @@
 internal import Glibc
 package import NIOSSL
-package import StorageEngine
+public import StorageEngine
 
 /// Who this member is, and whom it believes.
-package struct TLSFiles: Hashable, Sendable {
+public struct TLSFiles: Hashable, Sendable {
     /// The certificate with those between it and the authority, PEM.
-    package var certificateChain: String
+    public var certificateChain: String
     /// PEM; nobody but its owner may read or change it.
-    package var privateKey: String
+    public var privateKey: String
     /// The authority's own certificates, PEM. No others are trusted, the system's neither.
-    package var trustRoots: String
+    public var trustRoots: String
     /// Which member a certificate with this DNS or URI name is. The common name is not looked at.
-    package var members: [String: UniqueID]
+    public var members: [String: UniqueID]
 
-    package init(
+    /// The paths of the files, and the allow-list.
+    public init(
         certificateChain: String,
         privateKey: String,
         trustRoots: String,
@@ -34,6 +35,46 @@ package struct TLSContexts: Sendable {
     /// - Throws: `invalidArgument` for files that hold something else, `io` for a file that cannot
     ///   be read or a key that others may read.
     package init(_ files: TLSFiles) throws(EngineError) {
+        let (chain, key, roots) = try TLSContexts.materials(files)
+        var server = TLSConfiguration.makeServerConfigurationWithMTLS(
+            certificateChain: chain,
+            privateKey: key,
+            trustRoots: roots
+        )
+        server.minimumTLSVersion = .tlsv12
+        // Names are the allow-list's business: addresses may change.
+        server.certificateVerification = .noHostnameVerification
+        self.server = try TLSContexts.context(server)
+        self.client = try TLSContexts.client((chain, key), roots, .noHostnameVerification)
+    }
+
+    /// For somebody who is no member: whoever answers has the name that was asked for.
+    ///
+    /// - Throws: As ``init(_:)``.
+    package static func caller(_ files: TLSFiles) throws(EngineError) -> NIOSSLContext {
+        let (chain, key, roots) = try materials(files)
+        return try client((chain, key), roots, .fullVerification)
+    }
+
+    private static func client(
+        _ identity: (chain: [NIOSSLCertificateSource], key: NIOSSLPrivateKeySource),
+        _ roots: NIOSSLTrustRoots,
+        _ verification: CertificateVerification
+    ) throws(EngineError) -> NIOSSLContext {
+        var client = TLSConfiguration.makeClientConfiguration()
+        client.minimumTLSVersion = .tlsv12
+        client.certificateVerification = verification
+        client.certificateChain = identity.chain
+        client.privateKey = identity.key
+        client.trustRoots = roots
+        return try context(client)
+    }
+
+    private static func materials(
+        _ files: TLSFiles
+    ) throws(EngineError) -> (
+        chain: [NIOSSLCertificateSource], key: NIOSSLPrivateKeySource, roots: NIOSSLTrustRoots
+    ) {
         try TLSContexts.checkMode(of: files.privateKey)
         let chain = try TLSContexts.certificates(files.certificateChain).map {
             NIOSSLCertificateSource.certificate($0)
@@ -44,22 +85,7 @@ package struct TLSContexts: Sendable {
                 try NIOSSLPrivateKey(file: files.privateKey, format: .pem)
             )
         }
-        var server = TLSConfiguration.makeServerConfigurationWithMTLS(
-            certificateChain: chain,
-            privateKey: key,
-            trustRoots: roots
-        )
-        server.minimumTLSVersion = .tlsv12
-        // Names are the allow-list's business: addresses may change.
-        server.certificateVerification = .noHostnameVerification
-        var client = TLSConfiguration.makeClientConfiguration()
-        client.minimumTLSVersion = .tlsv12
-        client.certificateVerification = .noHostnameVerification
-        client.certificateChain = chain
-        client.privateKey = key
-        client.trustRoots = roots
-        self.server = try TLSContexts.context(server)
-        self.client = try TLSContexts.context(client)
+        return (chain, key, roots)
     }
 
     private static func context(

@@ -1,7 +1,8 @@
 package import Logging
 
 extension Logger {
-    /// Writes warnings and errors of the engine to standard error, and nothing else.
+    /// Writes warnings and errors of the engine to standard error; what is less only when the
+    /// logger's level says so.
     package static var tool: Logger {
         Logger(label: "StorageEngine") { _ in ToolLogHandler() }
     }
@@ -19,7 +20,12 @@ private struct ToolLogHandler: LogHandler {
     func log(event: LogEvent) {
         let all = metadata.merging(event.metadata ?? [:]) { _, new in new }
         let details = all.sorted { $0.key < $1.key }.map { ", \($0.key) \($0.value)" }.joined()
-        let kind = event.level >= .error ? "error" : "warning"
+        let kind: String =
+            switch event.level {
+            case .critical, .error: "error"
+            case .warning: "warning"
+            default: "notice"
+            }
         ToolOutput.complain("\(kind): \(event.message)\(details)")
     }
 }

@@ -13,6 +13,7 @@ struct EngineNodeTool: ParsableCommand {
             Examples:
               ENGINENODE_STORE=/var/lib/store enginenode leader
               enginenode leader --config /etc/enginenode.json
+              enginenode follower --config /etc/enginenode.json
               enginenode status --node 127.0.0.1:7070
               enginenode promote --node 127.0.0.1:7070
 
@@ -23,7 +24,9 @@ struct EngineNodeTool: ParsableCommand {
             5 other (the node refused, or the store is locked, among them).
             """,
         version: toolVersion,
-        subcommands: [LeaderCommand.self, StatusCommand.self, PromoteCommand.self]
+        subcommands: [
+            LeaderCommand.self, FollowerCommand.self, StatusCommand.self, PromoteCommand.self,
+        ]
     )
 }
 
@@ -35,6 +38,22 @@ struct NodeOptions: ParsableArguments {
     @Option(help: "The file that holds the bearer token, if the node wants one.")
     var tokenFile: String?
 
+    @Option(help: "PEM file: who is trusted. Asks over HTTPS; the next two are needed, too.")
+    var authority: String?
+
+    @Option(help: "PEM file: the certificate that is shown to the node.")
+    var certificate: String?
+
+    @Option(help: "PEM file: its private key.")
+    var key: String?
+
+    func validate() throws {
+        let given = [authority, certificate, key].compactMap { $0 }
+        guard given.isEmpty || given.count == 3 else {
+            throw ValidationError("--authority, --certificate and --key belong together")
+        }
+    }
+
     /// Sends a request, and returns what the node answered.
     ///
     /// - Throws: `ToolError` when it refused.
@@ -42,8 +61,17 @@ struct NodeOptions: ParsableArguments {
         guard let address = NetworkAddress(node) else {
             throw ToolError("reading the arguments: --node must be HOST:PORT")
         }
-        let call = HTTPCall(address: address, token: try tokenFile.map(readToken))
-        let answer = try waiting { try await call.send(method, path) }
+        var call = HTTPCall(address: address, token: try tokenFile.map(readToken))
+        if let authority, let certificate, let key {
+            call.tls = TLSFiles(
+                certificateChain: certificate,
+                privateKey: key,
+                trustRoots: authority,
+                members: [:]
+            )
+        }
+        let request = call
+        let answer = try waiting { try await request.send(method, path) }
         guard answer.status == 200 else {
             let reason = String(decoding: answer.body, as: UTF8.self).split(separator: "\n").first
             throw ToolError(

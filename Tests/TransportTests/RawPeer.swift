@@ -45,6 +45,13 @@ final class RawPeer: Sendable {
         }
     }
 
+    /// Whether nobody listens on a port.
+    static func canListen(on port: Int) throws -> Bool {
+        let socket = try open()
+        defer { Glibc.close(socket) }
+        return unsafe withAddress(port, { unsafe bind(socket, $0, $1) }) == 0
+    }
+
     static func connected(to port: Int) throws -> RawPeer {
         let socket = try open()
         guard unsafe withAddress(port, { unsafe connect(socket, $0, $1) }) == 0 else {

@@ -45,7 +45,8 @@ final class TestMember: Sendable {
         port: Int = 0,
         peers: [UInt64: Int] = [:],
         security: NetworkOptions.Security = .insecure,
-        limits: NetworkLimits = TestMember.limits
+        limits: NetworkLimits = TestMember.limits,
+        take: (@Sendable (Packet, UniqueID) -> Void)? = nil
     ) throws {
         id = Self.id(number)
         var addresses: [UniqueID: NetworkAddress] = [:]
@@ -64,7 +65,7 @@ final class TestMember: Sendable {
         links = try NetworkLinks.open(member: id, options: options) { event in
             events.continuation.yield(event)
         }
-        links.start { packet, sender in packets.continuation.yield((packet, sender)) }
+        links.start(take ?? { packet, sender in packets.continuation.yield((packet, sender)) })
         self.events = events
         self.packets = packets
     }

@@ -1,4 +1,5 @@
-internal import StorageEngine
+internal import Replication
+package import StorageEngine
 internal import ToolSupport
 
 /// The answer to a request.
@@ -71,6 +72,10 @@ package struct HTTPProblem: Error, Hashable, Sendable {
     package let code: String
     /// For people; holds no key and no value.
     package let message: String
+    /// Who may be asked instead.
+    package var leader: UniqueID?
+    /// What a write had reached whose outcome is not known.
+    package var receipt: NodeReceipt?
 
     package init(_ status: HTTPStatus, code: String? = nil, _ message: String) {
         self.status = status
@@ -82,13 +87,43 @@ package struct HTTPProblem: Error, Hashable, Sendable {
         switch error {
         case let problem as HTTPProblem: self = problem
         case let error as EngineError:
-            self.init(HTTPStatus(error.code), code: error.code.rawValue, error.message)
+            self.init(error)
+        case let error as ReplicationError: self.init(error)
         case is CancellationError: self.init(.unavailable, "the node is stopping")
         default: self.init(.internalError, "\(error)")
         }
     }
 
-    var json: JSON { .object([("error", .string(code)), ("message", .string(message))]) }
+    package init(_ error: EngineError) {
+        self.init(HTTPStatus(error.code), code: error.code.rawValue, error.message)
+    }
+
+    private init(_ error: ReplicationError) {
+        let text = error.description
+        switch error {
+        case .notLeader(let hint):
+            self.init(.misdirected, code: "notLeader", text)
+            leader = hint
+        case .indeterminate(let reached, _):
+            self.init(.indeterminate, code: "indeterminate", text)
+            receipt = NodeReceipt(reached)
+        case .tooManyFollowers: self.init(.badRequest, code: "tooManyFollowers", text)
+        case .promotionFailed: self.init(.conflict, code: "promotionFailed", text)
+        case .notNew: self.init(.conflict, code: "notNew", text)
+        case .notReached: self.init(.conflict, code: "notReached", text)
+        case .store(let error): self.init(error)
+        @unknown default: self.init(.internalError, text)
+        }
+    }
+
+    var json: JSON {
+        var members: [(name: String, value: JSON)] = [
+            ("error", .string(code)), ("message", .string(message)),
+        ]
+        if let leader { members.append(("leader", JSON(leader))) }
+        if let receipt { members.append(("receipt", receipt.json)) }
+        return .object(members)
+    }
 
     var response: HTTPResponse {
         var response = HTTPResponse.json(json, status: status)

@@ -1,6 +1,7 @@
 internal import NIOCore
 internal import NIOHTTP1
 internal import NIOPosix
+internal import NIOSSL
 package import ReplicationTransport
 package import StorageEngine
 
@@ -15,6 +16,8 @@ package struct HTTPCall: Sendable {
 
     package var address: NetworkAddress
     package var token: String?
+    /// Asks over TLS, and whoever answers has the host's name; `nil` for plain HTTP.
+    package var tls: TLSFiles?
     /// How long an answer may take, in milliseconds.
     package var timeLimit: Int64 = 60_000
 
@@ -23,16 +26,22 @@ package struct HTTPCall: Sendable {
         self.token = token
     }
 
-    /// - Throws: `io` when the node cannot be reached or does not answer in time.
-    package func send(_ method: String, _ path: String) async throws(EngineError) -> Answer {
+    /// - Throws: `io` when the node cannot be reached or does not answer in time,
+    ///   `invalidArgument` when the files of certificates cannot be used.
+    package func send(
+        _ method: String,
+        _ path: String,
+        body: [UInt8] = []
+    ) async throws(EngineError) -> Answer {
+        let context = try tls.map { files throws(EngineError) in try TLSContexts.caller(files) }
         do {
-            return try await exchange(method, path)
+            return try await exchange(head(method, path, body.count), body, context)
         } catch {
             throw EngineError(.io, "asking the node at \(address): \(error)")
         }
     }
 
-    private func exchange(_ method: String, _ path: String) async throws -> Answer {
+    private func head(_ method: String, _ path: String, _ bodySize: Int) -> HTTPRequestHead {
         var head = HTTPRequestHead(
             version: .http1_1,
             method: HTTPMethod(rawValue: method),
@@ -40,21 +49,38 @@ package struct HTTPCall: Sendable {
         )
         head.headers.add(name: "Host", value: "\(address)")
         head.headers.add(name: "Connection", value: "close")
-        head.headers.add(name: "Content-Length", value: "0")
+        head.headers.add(name: "Content-Length", value: "\(bodySize)")
         if let token { head.headers.add(name: "Authorization", value: "Bearer \(token)") }
+        return head
+    }
+
+    private func exchange(
+        _ head: HTTPRequestHead,
+        _ body: [UInt8],
+        _ context: NIOSSLContext?
+    ) async throws -> Answer {
         let group = MultiThreadedEventLoopGroup.singleton
         let promise = group.next().makePromise(of: Answer.self)
-        let request = head
         let limit = timeLimit
+        let address = address
         do {
             _ = try await ClientBootstrap(group: group)
                 .connectTimeout(.milliseconds(timeLimit))
                 .connect(host: address.host, port: address.port)
                 .flatMapThrowing { channel in
                     let pipeline = channel.pipeline.syncOperations
+                    if let context {
+                        let isNumber = channel.remoteAddress?.ipAddress == address.host
+                        try pipeline.addHandler(
+                            NIOSSLClientHandler(
+                                context: context,
+                                serverHostname: isNumber ? nil : address.host
+                            )
+                        )
+                    }
                     try pipeline.addHTTPClientHandlers()
                     try pipeline.addHandler(
-                        AnswerHandler(request, promise, timeLimit: .milliseconds(limit))
+                        AnswerHandler((head, body), promise, timeLimit: .milliseconds(limit))
                     )
                 }.get()
         } catch {
@@ -72,7 +98,7 @@ package struct HTTPCall: Sendable {
         typealias InboundIn = HTTPClientResponsePart
         typealias OutboundOut = HTTPClientRequestPart
 
-        private let request: HTTPRequestHead
+        private let request: (head: HTTPRequestHead, body: [UInt8])
         private let promise: EventLoopPromise<Answer>
         private let timeLimit: TimeAmount
         private var status = 0
@@ -80,7 +106,7 @@ package struct HTTPCall: Sendable {
         private var timer: Scheduled<Void>?
 
         init(
-            _ request: HTTPRequestHead,
+            _ request: (head: HTTPRequestHead, body: [UInt8]),
             _ promise: EventLoopPromise<Answer>,
             timeLimit: TimeAmount
         ) {
@@ -95,7 +121,9 @@ package struct HTTPCall: Sendable {
                 promise.fail(Failure(description: "no answer in time"))
                 channel.close(promise: nil)
             }
-            context.write(Self.wrapOutboundOut(.head(request)), promise: nil)
+            context.write(Self.wrapOutboundOut(.head(request.head)), promise: nil)
+            let body = ByteBuffer(bytes: request.body)
+            context.write(Self.wrapOutboundOut(.body(.byteBuffer(body))), promise: nil)
             context.writeAndFlush(Self.wrapOutboundOut(.end(nil)), promise: nil)
         }
 

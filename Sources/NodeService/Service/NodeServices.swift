@@ -37,9 +37,18 @@ package struct ReloadService: Service {
     }
 }
 
-/// Serves a node until SIGTERM or SIGINT, then closes it.
-package func serve(_ node: any Node, _ server: HTTPServer, logger: Logger) async throws {
-    let reload = ReloadService(logger: logger) { try server.reload() }
+/// Serves a node until SIGTERM or SIGINT, then closes it. At SIGHUP the certificates of the server
+/// are read again, and whatever else the closure does.
+package func serve(
+    _ node: any Node,
+    _ server: HTTPServer,
+    logger: Logger,
+    reload: @escaping @Sendable () throws -> Void = {}
+) async throws {
+    let reload = ReloadService(logger: logger) {
+        try server.reload()
+        try reload()
+    }
     // The last ones stop first.
     let group = ServiceGroup(
         configuration: ServiceGroupConfiguration(

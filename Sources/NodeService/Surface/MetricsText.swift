@@ -1,3 +1,5 @@
+internal import Replication
+internal import ReplicationTransport
 internal import StorageEngine
 internal import ToolSupport
 
@@ -8,7 +10,8 @@ struct MetricsText {
     init(_ status: NodeStatus) {
         addNode(status)
         addMembers(status.members)
-        addEngine(status.engine)
+        if let engine = status.engine { addEngine(engine) }
+        if let network = status.network { addNetwork(network) }
     }
 
     private mutating func addNode(_ status: NodeStatus) {
@@ -16,6 +19,11 @@ struct MetricsText {
         gauge("node_leader", "Whether this member leads.", status.role == .leader ? 1 : 0)
         gauge("node_sequence", "The last write here.", status.position.sequence)
         gauge("node_epoch", "The epoch of the last write.", status.position.epoch.number)
+        gauge("node_suspect", "Whether acked writes may be missing.", status.isSuspect ? 1 : 0)
+        if let sequence = status.replicatedSequence {
+            gauge("node_replicated_sequence", "The last write that a failover keeps.", sequence)
+        }
+        gauge("node_missing_voters", "Voters that do not follow.", UInt64(status.missing.count))
         let degraded: UInt64
         let waiting: UInt64
         switch status.shortfall {
@@ -28,26 +36,42 @@ struct MetricsText {
     }
 
     private mutating func addMembers(_ members: [NodeStatus.Member]) {
-        func samples(_ value: (NodeStatus.Member) -> UInt64) -> [(labels: String, UInt64)] {
-            members.map { ("member=\"\($0.id)\",role=\"\($0.role)\"", value($0)) }
+        let known = members.filter { $0.reached != nil }
+        func samples(
+            _ known: [NodeStatus.Member],
+            _ value: (NodeStatus.Member) -> UInt64
+        ) -> [(labels: String, UInt64)] {
+            known.map { ("member=\"\($0.id)\",role=\"\($0.role)\"", value($0)) }
         }
         gauge("member_connected", "Whether the member is connected.") {
-            samples { $0.isConnected ? 1 : 0 }
+            samples(members) { $0.isConnected ? 1 : 0 }
         }
         gauge("member_lag_sequences", "Writes that the member lacks.") {
-            samples(\.lagSequences)
+            samples(known, \.lagSequences)
         }
-        gauge("member_lag_bytes", "Bytes that the member lacks.") { samples(\.lagBytes) }
+        gauge("member_lag_bytes", "Bytes that the member lacks.") { samples(known, \.lagBytes) }
         gauge("member_lag_milliseconds", "The age of the oldest write that it lacks.") {
-            samples(\.lagMilliseconds)
+            samples(known, \.lagMilliseconds)
         }
         gauge("member_sequence", "The sequence that the member has reached.") {
             members.flatMap { member in
-                zip(FollowerPoint.allCases, member.reached).map { point, sequence in
+                zip(ReplicaPoint.allCases, member.reached ?? []).map { point, sequence in
                     ("member=\"\(member.id)\",point=\"\(point)\"", sequence)
                 }
             }
         }
+    }
+
+    private mutating func addNetwork(_ counts: NetworkCounts) {
+        counter("network_sent_bytes_total", "Bytes sent to members.", counts.sentBytes)
+        counter("network_received_bytes_total", "Bytes from members.", counts.receivedBytes)
+        counter("network_sent_packets_total", "Packets sent to members.", counts.sentPackets)
+        counter("network_dropped_packets_total", "Packets without a link.", counts.droppedPackets)
+        counter(
+            "network_refused_connections_total",
+            "Connections of strangers.",
+            counts.refusedConnections
+        )
     }
 
     private mutating func addEngine(_ metrics: Engine.Metrics) {

@@ -1,3 +1,4 @@
+internal import Replication
 internal import StorageEngine
 internal import ToolSupport
 
@@ -58,8 +59,8 @@ extension Router {
 
 extension NodeReceipt {
     var json: JSON {
-        let reached = zip(FollowerPoint.allCases, followers).map { point, count in
-            (name: point.rawValue, value: JSON.integer(count))
+        let reached = zip(ReplicaPoint.allCases, followers).map { point, count in
+            (name: "\(point)", value: JSON.integer(count))
         }
         return .object([
             ("position", .string("\(position)")), ("sequence", .unsigned(position.sequence)),
@@ -77,18 +78,17 @@ extension HTTPHead {
         if let point = try value("ack", "memory, wal or disk", { AckPoint(name: $0) }) {
             demand.local = point
         }
-        let count = try value(
-            "followers",
-            "a number from 0",
-            { text in
-                Int(text).flatMap { $0 >= 0 ? $0 : nil }
-            }
-        )
-        if let count { demand.followers = count }
-        let points = FollowerPoint.allCases.map(\.rawValue).joined(separator: ", ")
-        if let point = try value("at", "one of \(points)", { FollowerPoint(rawValue: $0) }) {
-            demand.followersAt = point
+        let points = ReplicaPoint.allCases.map { "\($0)" }.joined(separator: ", ")
+        let point =
+            try value("at", "one of \(points)") { text in
+                ReplicaPoint.allCases.first { "\($0)" == text }
+            } ?? .disk
+        let replicas = try value("followers", "a number from 0, or all") { text -> Requirement? in
+            if text == "all" { return .allFollowers(at: point) }
+            guard let count = Int(text), count >= 0 else { return nil }
+            return .followers(count, at: point)
         }
+        demand.replicas = replicas ?? .none
         return demand
     }
 

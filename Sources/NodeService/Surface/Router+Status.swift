@@ -1,3 +1,4 @@
+internal import Replication
 internal import StorageEngine
 internal import ToolSupport
 
@@ -68,8 +69,12 @@ extension NodeStatus {
     var json: JSON {
         var object: [(name: String, value: JSON)] = [
             ("role", .string(role.rawValue)), ("member", .string("\(member)")),
-            ("history", .string("\(history)")), ("position", .string("\(position)")),
-            ("sequence", .unsigned(position.sequence)), ("shortfall", shortfall.json),
+            ("history", JSON(history)), ("leader", JSON(leader)), ("feeder", JSON(feeder)),
+            ("epoch", .unsigned(epoch.number)), ("position", .string("\(position)")),
+            ("sequence", .unsigned(position.sequence)),
+            ("replicatedSequence", replicatedSequence.map { .unsigned($0) } ?? .null),
+            ("suspect", .boolean(isSuspect)), ("shortfall", shortfall.json),
+            ("missing", .array(missing.map { JSON($0) })),
             ("members", .array(members.map(\.json))),
         ]
         if let trouble { object.append(("trouble", .string(trouble))) }
@@ -94,14 +99,24 @@ extension NodeStatus.Shortfall {
 
 extension NodeStatus.Member {
     var json: JSON {
-        let points = zip(FollowerPoint.allCases, reached).map { point, sequence in
-            (name: point.rawValue, value: JSON.unsigned(sequence))
+        let points = reached.map { reached in
+            zip(ReplicaPoint.allCases, reached).map { point, sequence in
+                (name: "\(point)", value: JSON.unsigned(sequence))
+            }
         }
+        func lag(_ value: UInt64) -> JSON { reached == nil ? .null : .unsigned(value) }
         return .object([
-            ("member", .string("\(id)")), ("name", .string(name)), ("role", .string(role)),
-            ("connected", .boolean(isConnected)), ("reached", .object(points)),
-            ("lagSequences", .unsigned(lagSequences)), ("lagBytes", .unsigned(lagBytes)),
-            ("lagMilliseconds", .unsigned(lagMilliseconds)),
+            ("member", .string("\(id)")), ("address", .string(address)), ("role", .string(role)),
+            ("connected", .boolean(isConnected)), ("reached", points.map { .object($0) } ?? .null),
+            ("lagSequences", lag(lagSequences)), ("lagBytes", lag(lagBytes)),
+            ("lagMilliseconds", lag(lagMilliseconds)),
         ])
+    }
+}
+
+extension JSON {
+    /// An identity as its digits, or `null`.
+    init(_ id: UniqueID?) {
+        self = id.map { .string("\($0)") } ?? .null
     }
 }

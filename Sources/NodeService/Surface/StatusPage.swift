@@ -37,7 +37,7 @@ let statusPage = """
     <dl id="facts"></dl>
     <div class="table"><table hidden id="members">
       <thead><tr>
-        <th>Member</th><th>Role</th><th>Link</th>
+        <th>Member</th><th>Address</th><th>Role</th><th>Link</th>
         <th class="number">Received</th><th class="number">Log</th>
         <th class="number">Disk</th><th class="number">Applied</th>
         <th class="number">Lag</th><th class="number">Lag, bytes</th>
@@ -84,25 +84,37 @@ let statusPage = """
       const made = document.createElement("tr");
       const blocks = (status.shortfall.blockers || []).includes(member.member);
       const own = member.member === status.member;
+      const isMissing = status.missing.includes(member.member);
+      const known = (value, show) => value === null ? "–" : show(value);
       made.append(
-        element("td", member.name || member.member.slice(0, 8) + (own ? " (here)" : "")),
+        element("td", member.member.slice(-8) + (own ? " (here)" : "")),
+        element("td", member.address || "–"),
         element("td", member.role),
         element("td", member.connected ? "up" : "down", member.connected ? "good" : "bad"));
       for (const point of ["received", "wal", "disk", "applied"]) {
-        made.append(element("td", number(member.reached[point]), "number"));
+        made.append(element("td", known(member.reached, all => number(all[point])), "number"));
       }
       made.append(
-        element("td", number(member.lagSequences), "number"),
-        element("td", bytes(member.lagBytes), "number"),
-        element("td", age(member.lagMilliseconds), "number"),
-        element("td", blocks ? "blocks" : "", "warn"));
+        element("td", known(member.lagSequences, number), "number"),
+        element("td", known(member.lagBytes, bytes), "number"),
+        element("td", known(member.lagMilliseconds, age), "number"),
+        element("td", blocks ? "blocks" : isMissing ? "does not follow" : "", "warn"));
       made.title = member.member;
       return made;
     }
     function show(status) {
-      state(status.trouble ? "failing" : status.role, status.trouble ? "bad" : "good");
+      const isWell = status.role === "leader" || status.role === "follower";
+      state(status.trouble ? "failing" : status.role,
+        status.trouble ? "bad" : isWell ? "good" : "warn");
       facts([
-        ["Member", status.member], ["History", status.history], ["Position", status.position],
+        ["Member", status.member], ["Leader", status.leader || "not known"],
+        ...(status.feeder ? [["Fed by", status.feeder]] : []),
+        ["History", status.history || "none yet"], ["Position", status.position],
+        ["Epoch", String(status.epoch)],
+        ...(status.replicatedSequence === null ? []
+          : [["Replicated", number(status.replicatedSequence)]]),
+        ...(status.suspect
+          ? [["Suspect", "writes that it acknowledged as leader may be missing", "warn"]] : []),
         ["Shortfall", ...shortfall(status)],
         ...(status.trouble ? [["Trouble", status.trouble, "bad"]] : []),
       ]);

@@ -39,7 +39,8 @@ public final class Member: Sendable {
 
     let options: MemberOptions
     let environment: Environment
-    let links: any Links
+    /// Stopped when the member is closed.
+    package let links: any Links
     let directory: StoreDirectory
     private let directoryLock: DirectoryLock
     let broadcast = Broadcast<MemberEvent>()

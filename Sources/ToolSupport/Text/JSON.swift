@@ -6,6 +6,7 @@ package enum JSON: Sendable {
     /// Printed with up to three decimals.
     case number(Double)
     case boolean(Bool)
+    case null
     case array([JSON])
     case object([(name: String, value: JSON)])
 
@@ -29,6 +30,7 @@ package enum JSON: Sendable {
         case .unsigned(let integer): line.append(contentsOf: String(integer).utf8)
         case .number(let number): line.append(contentsOf: Self.rounded(number).utf8)
         case .boolean(let boolean): line.append(contentsOf: String(boolean).utf8)
+        case .null: line.append(contentsOf: "null".utf8)
         case .array(let values): Self.append(values, to: &line)
         case .object(let members): Self.append(members, to: &line)
         }

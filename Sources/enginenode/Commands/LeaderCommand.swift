@@ -1,48 +1,54 @@
 internal import ArgumentParser
-internal import Logging
 internal import NodeService
-internal import ReplicationTransport
-internal import StorageEngine
 internal import ToolSupport
 
 /// Serves a store that takes writes.
 struct LeaderCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "leader",
-        abstract: "Serves a store that takes writes."
+        abstract: "Serves a store that takes writes.",
+        discussion: """
+            Without network.peers it serves a store that is alone. With them it is a member: the
+            first start of the first one begins the history. It leads again after a clean end,
+            finds out whether it may after any other, and follows if another one leads by now.
+            """
     )
 
-    @Option(help: "The JSON file with the configuration.")
-    var config: String?
+    @OptionGroup var options: ServingOptions
 
     func run() throws {
-        let config = config
+        let options = options
         try waiting {
-            let configuration = try await NodeConfiguration(file: config)
-            guard configuration.cluster == nil else {
-                throw ToolError(
-                    "reading the configuration: network.peers names other members; this node "
-                        + "serves a store that is alone"
-                )
+            let configuration = try await options.configuration()
+            guard let cluster = configuration.cluster else {
+                return try await Serving.alone(configuration)
             }
-            try await Self.serve(configuration)
+            try await Serving.member(configuration, cluster, beginsHistory: true)
         }
     }
+}
 
-    private static func serve(_ configuration: NodeConfiguration) async throws {
-        var options = Engine.Options()
-        options.logger = .tool
-        let node = EngineNode(try Engine.open(at: configuration.store, options: options))
-        let server: HTTPServer
-        do {
-            server = try HTTPServer(node, configuration.http)
-        } catch {
-            try await node.close()
-            throw error
+/// Serves a copy of the leader's store.
+struct FollowerCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "follower",
+        abstract: "Serves a member that follows, until it is promoted.",
+        discussion: """
+            A new one takes the history of whoever feeds it, as a copy of the whole state when that
+            is needed. It never begins a history of its own.
+            """
+    )
+
+    @OptionGroup var options: ServingOptions
+
+    func run() throws {
+        let options = options
+        try waiting {
+            let configuration = try await options.configuration()
+            guard let cluster = configuration.cluster else {
+                throw ToolError("reading the configuration: a follower needs network.peers")
+            }
+            try await Serving.member(configuration, cluster, beginsHistory: false)
         }
-        let address = configuration.http.address
-        let scheme = configuration.http.tls == nil ? "http" : "https"
-        try ToolOutput.print("serving \(scheme)://\(address.host):\(server.port)/")
-        try await NodeService.serve(node, server, logger: .tool)
     }
 }

@@ -252,9 +252,13 @@ import Testing
         try await MemberCluster.wait("it has caught up") { !restored.status.isSuspect }
     }
 
-    @Test func anotherMembersDirectoryIsRefused() throws {
+    @Test func anotherMembersDirectoryIsRefused() async throws {
         let cluster = try MemberCluster(voters: 2)
         try cluster.open(0)
+        // A member that ends before it has said anything leaves an empty directory.
+        try await MemberCluster.wait("the directory is the member's") {
+            try MemberFile.read(in: cluster.place(0)) != nil
+        }
         try cluster.close(0)
         let error = #expect(throws: EngineError.self) {
             try Member.open(

@@ -65,7 +65,10 @@ import Testing
             """
             { "store": "/stores/a", "member": "\(Self.ids[0])", "failoverFollowers": 2,
               "voters": ["\(Self.ids[0])", "\(Self.ids[1])", "\(Self.ids[2])"],
-              "network": { "listen": "10.0.0.1:9000", "peers": [
+              "feeders": ["\(Self.ids[2])"], "copyRate": 1000000,
+              "shortfall": { "policy": "degrade", "after": 500, "floor": 1 },
+              "engine": { "logFileSize": 65536, "retainedLogSize": 0 },
+              "network": { "listen": "10.0.0.1:9000", "peers": [ "\(Self.ids[0])=10.0.0.1:9000",
                 "\(Self.ids[1])=two.test:9000", "\(Self.ids[2])=[fd00::3]:9001" ] },
               "tls": { "certificate": "c.pem", "key": "k.pem", "authority": "a.pem",
                 "names": ["two.test=\(Self.ids[1])", "urn:x=y=\(Self.ids[2])"] } }
@@ -85,6 +88,12 @@ import Testing
                 ids[2]: NetworkAddress(host: "fd00::3", port: 9001),
             ]
         )
+        #expect(cluster.options.feeders == [ids[2]] && cluster.options.copyRate == 1_000_000)
+        #expect(
+            cluster.options.shortfall == .degrade(floor: 1, after: .milliseconds(500))
+        )
+        #expect(cluster.options.engine.logFileSize == 65_536)
+        #expect(configuration.engine.retainedLogSize == 0)
         guard case .tls(let files) = cluster.network.security else {
             Issue.record("members speak TLS")
             return
@@ -92,9 +101,33 @@ import Testing
         #expect(files.members == ["two.test": ids[1], "urn:x=y": ids[2]])
     }
 
+    @Test func oneArgumentMakesMembersSpeakWithoutTLS() async throws {
+        let configuration = try await NodeConfiguration(
+            file: nil,
+            isInsecure: true,
+            environment: [
+                "ENGINENODE_STORE": "/s", "ENGINENODE_MEMBER": Self.ids[0],
+                "ENGINENODE_VOTERS": Self.ids[0] + "," + Self.ids[1],
+                "ENGINENODE_NETWORK_PEERS": "\(Self.ids[1])=127.0.0.1:7072",
+            ]
+        )
+
+        let cluster = try #require(configuration.cluster)
+        guard case .insecure = cluster.network.security else {
+            Issue.record("they speak TLS")
+            return
+        }
+        #expect(cluster.options.shortfall == .fail(after: .seconds(2)))
+    }
+
     @Test func whatIsWrongIsNamed() async throws {
         let store = ["ENGINENODE_STORE": "/s"]
         let peers = "ENGINENODE_NETWORK_PEERS"
+        let member = [
+            peers: "\(Self.ids[1])=a:1", "ENGINENODE_MEMBER": Self.ids[0],
+            "ENGINENODE_VOTERS": Self.ids[0] + "," + Self.ids[1],
+            "ENGINENODE_NETWORK_INSECURE": "true",
+        ]
         let wrong: [([String: String], String)] = [
             ([:], "store"), (["ENGINENODE_HTTP_LISTEN": "nowhere"], "http.listen"),
             (["ENGINENODE_HTTP_TOKENS_ADMIN": "short"], "http.tokens.admin"),
@@ -105,6 +138,9 @@ import Testing
             ([peers: "x"], "network.peers"), ([peers: "\(Self.ids[1])=a:1"], "member"),
             ([peers: "z=a:1", "ENGINENODE_MEMBER": Self.ids[0]], "network.peers"),
             ([peers: "\(Self.ids[1])=a:1", "ENGINENODE_MEMBER": Self.ids[0]], "network.insecure"),
+            (member.merging(["ENGINENODE_SHORTFALL_POLICY": "hope"]) { $1 }, "shortfall.policy"),
+            (member.merging(["ENGINENODE_SHORTFALL_AFTER": "-1"]) { $1 }, "shortfall.after"),
+            (["ENGINENODE_ENGINE_CACHE_SIZE": "much"], "engine.cacheSize"),
         ]
 
         for (environment, name) in wrong {

@@ -99,6 +99,22 @@ import Testing
         #expect(await !plain.readToEnd().contains(UInt8(ascii: "{")))
     }
 
+    @Test func aCallerBelievesWhoHasTheNameThatItAskedFor() async throws {
+        var call = HTTPCall(
+            address: NetworkAddress(host: "127.0.0.1", port: node.server.port),
+            token: nil
+        )
+        call.tls = authority.files("reader", members: [:])
+        let caller = call
+        await #expect(throws: EngineError.self) { try await caller.send("GET", "/status") }
+
+        try authority.issue("server", name: "DNS:server.test,IP:127.0.0.1")
+        try node.server.reload()
+
+        #expect(try await caller.send("GET", "/status").status == 200)
+        #expect(try await caller.send("POST", "/promote").status == 403)
+    }
+
     @Test func certificatesAreReloaded() async throws {
         try authority.issue("server", name: "DNS:server.test", days: -1)
         try node.server.reload()

@@ -40,8 +40,11 @@ import Testing
     }
 
     /// Starts a node and waits until it serves.
-    private func start(_ environment: [String: String]) throws -> (Process, port: Int) {
-        let process = tool(["leader"], environment)
+    private func start(
+        _ role: String,
+        _ environment: [String: String]
+    ) throws -> (Process, port: Int) {
+        let process = tool([role], environment)
         let output = Pipe()
         process.standardOutput = output
         try process.run()
@@ -51,7 +54,8 @@ import Testing
             try #require(!bytes.isEmpty)
             line += String(decoding: bytes, as: UTF8.self)
         }
-        let match = try #require(line.wholeMatch(of: /serving http:\/\/127\.0\.0\.1:(\d+)\/\n/))
+        let form = /serving https?:\/\/127\.0\.0\.1:(\d+)\/(, members at 127\.0\.0\.1:\d+)?\n/
+        let match = try #require(line.wholeMatch(of: form))
         return (process, try #require(Int(match.1)))
     }
 
@@ -70,10 +74,13 @@ import Testing
         let store = directory.path + "/store"
         let tokenFile = directory.path + "/token"
         try Data("\(token)\n".utf8).write(to: URL(fileURLWithPath: tokenFile))
-        let (process, port) = try start([
-            "ENGINENODE_STORE": store, "ENGINENODE_HTTP_LISTEN": "127.0.0.1:0",
-            "ENGINENODE_HTTP_TOKENS_ADMIN": token,
-        ])
+        let (process, port) = try start(
+            "leader",
+            [
+                "ENGINENODE_STORE": store, "ENGINENODE_HTTP_LISTEN": "127.0.0.1:0",
+                "ENGINENODE_HTTP_TOKENS_ADMIN": token,
+            ]
+        )
         let node = ["--node", "127.0.0.1:\(port)", "--token-file", tokenFile]
 
         #expect(try await put("user", port: port, token: token) == 200)
@@ -96,24 +103,76 @@ import Testing
         try await engine.close()
     }
 
+    @Test func membersAndTheirCallersShowCertificates() async throws {
+        let authority = try TestAuthority()
+        let ids = [1, 2].map { String(repeating: "\($0)", count: 32) }
+        let ports = try UnusedPorts.take(2)
+        var started: [(process: Process, port: Int)] = []
+        for index in 0..<2 {
+            let name = "node\(index)"
+            try authority.issue(name, name: "DNS:\(name).test,IP:127.0.0.1")
+            let others = zip(ids, ports).map { "\($0)=127.0.0.1:\($1)" }
+            let environment = [
+                "ENGINENODE_STORE": directory.path + "/\(name)", "ENGINENODE_MEMBER": ids[index],
+                "ENGINENODE_VOTERS": ids.joined(separator: ","),
+                "ENGINENODE_NETWORK_LISTEN": "127.0.0.1:\(ports[index])",
+                "ENGINENODE_NETWORK_PEERS": others.joined(separator: ","),
+                "ENGINENODE_HTTP_LISTEN": "127.0.0.1:0", "ENGINENODE_HTTP_TLS": "true",
+                "ENGINENODE_HTTP_NAMES": "operator.test=admin",
+                "ENGINENODE_TLS_CERTIFICATE": authority.path("\(name).pem"),
+                "ENGINENODE_TLS_KEY": authority.path("\(name).key"),
+                "ENGINENODE_TLS_AUTHORITY": authority.roots,
+                "ENGINENODE_TLS_NAMES": "node0.test=\(ids[0]),node1.test=\(ids[1])",
+            ]
+            started.append(try start(index == 0 ? "leader" : "follower", environment))
+        }
+        try authority.issue("operator", name: "DNS:operator.test")
+        let certificates = [
+            "--authority", authority.roots, "--certificate", authority.path("operator.pem"),
+            "--key", authority.path("operator.key"),
+        ]
+        var call = HTTPCall(
+            address: NetworkAddress(host: "127.0.0.1", port: started[0].port),
+            token: nil
+        )
+        call.tls = authority.files("operator", members: [:])
+
+        // The follower may be on its way.
+        while try await call.send("PUT", "/kv/a?followers=all", body: [1]).status != 200 {}
+        let nodes = started.map { ["--node", "127.0.0.1:\($0.port)"] + certificates }
+        let promoted = try run(["promote"] + nodes[1])
+        let status = try run(["status"] + nodes[0])
+        let stranger = try run(["status", "--node", "127.0.0.1:\(started[0].port)"])
+        for node in started { node.process.terminate() }
+        for node in started { node.process.waitUntilExit() }
+
+        #expect(promoted.status == 0 && promoted.output.contains(#""role":"leader""#))
+        #expect(status.status == 0 && status.output.contains(#""leader":"\#(ids[1])""#))
+        #expect(stranger.status == 4)
+        #expect(started.allSatisfy { $0.process.terminationStatus == 0 })
+    }
+
     @Test func whatIsWrongIsOneLine() async throws {
         let missing = try run(["leader"])
         let nobody = try run(["status", "--node", "127.0.0.1:1"])
         let malformed = try run(["status", "--node", "here"])
-        let others = try run(
-            ["leader"],
+        let others = try run(["follower"], ["ENGINENODE_STORE": directory.path])
+        let exposed = try run(
+            ["follower", "--insecure"],
             [
-                "ENGINENODE_STORE": directory.path, "ENGINENODE_NETWORK_INSECURE": "true",
+                "ENGINENODE_STORE": directory.path + "/member",
                 "ENGINENODE_MEMBER": String(repeating: "1", count: 32),
                 "ENGINENODE_VOTERS": [1, 2].map { String(repeating: "\($0)", count: 32) }
                     .joined(separator: ","),
+                "ENGINENODE_NETWORK_LISTEN": "0.0.0.0:0",
                 "ENGINENODE_NETWORK_PEERS":
                     String(repeating: "2", count: 32) + "=127.0.0.1:1",
             ]
         )
 
-        #expect([missing, nobody, malformed, others].map(\.status) == [1, 4, 1, 1])
-        for run in [missing, nobody, malformed, others] {
+        let all = [missing, nobody, malformed, others, exposed]
+        #expect(all.map(\.status) == [1, 4, 1, 1, 1])
+        for run in all {
             #expect(run.errors.hasPrefix("error: ") && run.output.isEmpty)
             #expect(run.errors.filter(\.isNewline).count == 1, "\(run.errors)")
         }

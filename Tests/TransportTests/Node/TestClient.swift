@@ -48,6 +48,11 @@ struct TestAnswer {
     let headers: [String: String]
     let body: [UInt8]
 
+    init(status: Int, body: [UInt8]) {
+        (self.status, self.body) = (status, body)
+        headers = [:]
+    }
+
     init(_ bytes: [UInt8]) throws {
         let end = Data(bytes).range(of: Data("\r\n\r\n".utf8))
         guard let end else { throw Malformed(bytes: bytes) }

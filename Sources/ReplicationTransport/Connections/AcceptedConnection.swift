@@ -50,7 +50,7 @@ final class AcceptedConnection: ConnectionOwner, @unchecked Sendable {
 
     func received(_ packet: Packet) throws(LinkFailure) {
         guard let member = lock.with({ member }) else { return }
-        network.deliver(packet, from: member, through: self)
+        guard network.take(packet, from: member, through: self) else { throw .crowded }
     }
 
     func nextPacket() -> PacketEncoder? { nil }

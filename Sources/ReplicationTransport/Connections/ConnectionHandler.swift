@@ -10,8 +10,7 @@ import Replication
 //
 // (1) The stages up to `open` end after `handshakeTime`, so that nobody holds a place for nothing.
 // (2) `ended` is told once, with the first reason.
-// (3) What is received is handed on right here: an owner that takes its time makes the other side
-//     wait, since nothing more is read meanwhile.
+// (3) What is received is handed on right here, to an owner that does not wait.
 // (4) Frames are made when the socket wants them. What waits, waits in the owner's queue, which is
 //     bounded; the channel itself holds little more than its high watermark.
 

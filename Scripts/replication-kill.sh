@@ -1,0 +1,35 @@
+#!/usr/bin/env bash
+# Usage: Scripts/replication-kill.sh [ROUNDS [SEED]]
+#
+# Five enginenode processes on loopback under ROUNDS faults (200 without arguments): kill -9, SIGSTOP
+# and SIGCONT, links that are ended or go silent, of a random node, under a load that notes what was
+# acknowledged on the disks of the leader and of one follower; when the leader is hit, mostly another
+# one is promoted. In the end every acknowledged write is there, and all nodes have the same. With
+# FAULTS=kill,cut only those happen (kill, empty: without its directory, pause, cut, silence).
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+rounds=${1:-200}
+seed=${2:-$((EPOCHSECONDS % 32768))}
+if [[ ! $rounds =~ ^[1-9][0-9]*$ || ! $seed =~ ^[0-9]+$ ]]; then
+    echo "usage: $0 [ROUNDS [SEED]]" >&2
+    exit 1
+fi
+drill=${ENGINEDRILL:-.build/release/enginedrill}
+if [[ ! -x $drill ]]; then
+    echo "FAILED: no $drill; run 'make replication-kill'" >&2
+    exit 1
+fi
+
+work=$(mktemp -d)
+arguments=(--rounds "$rounds" --seed "$seed" --directory "$work/nodes")
+if [[ -n ${FAULTS:-} ]]; then arguments+=(--faults "$FAULTS"); fi
+if "$drill" "${arguments[@]}" >"$work/output"; then
+    tail -n 1 "$work/output"
+    rm -rf "$work"
+else
+    status=$?
+    tail -n 5 "$work/output"
+    echo "FAILED: seed $seed; output, directories and logs of the nodes are in $work" >&2
+    exit "$status"
+fi
