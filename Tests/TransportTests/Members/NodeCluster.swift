@@ -53,6 +53,9 @@ final class NodeCluster {
         for (id, port) in zip(ids, ports) where id != ids[index] {
             peers[id] = NetworkAddress(host: "127.0.0.1", port: port)
         }
+        var options = options
+        // A follower that another one feeds would miss that one for a while.
+        if index > 0 { options.feeders = [ids[0]] }
         return NodeConfiguration.Cluster(
             member: ids[index],
             membership: try Membership(voters: Array(ids.prefix(voters))),
