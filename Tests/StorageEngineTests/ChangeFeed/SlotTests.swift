@@ -211,7 +211,7 @@ import Testing
             try engine.close()
         }
         do {
-            // With nothing else to bring to disk: a recovery of the log would sync the name as well.
+            // Nothing else is to be brought to disk: a recovery of the log would sync the name.
             let engine = try openSimulated(fileSystem, clock: clock)
             try engine.acknowledge(Position(sequence: 5), slot: "a")
             clock.advance(by: 1_000_000_000)
