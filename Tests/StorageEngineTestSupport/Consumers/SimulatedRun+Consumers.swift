@@ -52,11 +52,12 @@ extension SimulatedRun {
         do {
             try body()
         } catch let error as EngineError {
-            // A failed sync may take back what was to be read.
+            // A failed sync may take back what was to be read, before the engine knows of it.
             let isExpected =
                 switch error.code {
                 case .io, .noSpace, .poisoned, .indeterminate: true
-                case .corruption: workload.failedSyncReverts && stepper.isPoisoned
+                case .corruption:
+                    workload.failedSyncReverts && fileSystem.injectedFaultCount > 0
                 default: false
                 }
             guard hasFaults, isExpected else { throw fail("\(what): \(error)") }
