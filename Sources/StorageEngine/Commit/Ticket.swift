@@ -75,8 +75,8 @@ final class Ticket: @unchecked Sendable {
         large = nil
     }
 
-    /// Bytes that the write adds to the log buffer.
-    var size: Int { large?.bytes.count ?? operations.count }
+    /// Bytes that the write adds to the log buffer; never 0, as a no-op is a record as well.
+    var size: Int { max(1, large?.bytes.count ?? operations.count) }
 }
 
 /// What a writer prepares before it joins the pipeline: digest, and compression when it is large.

@@ -123,6 +123,36 @@ import Testing
         try leader.close()
     }
 
+    /// A range that was deleted in between stands lower in the new store than it was written.
+    @Test func aStoreMadeOfChangesGivesNoneThatBeginBeforeItsEnd() throws {
+        let leader = try open("leader")
+        for number in 0..<20 { try leader.put("v", for: "k\(number)", ack: .memory) }
+        _ = try leader.copy(to: "\(directory.path)/copy")
+        try leader.put("w", for: "other", ack: .memory)
+        try leader.deleteRange(KeyRange(prefix: Array("k1".utf8)), ack: .memory)
+        try leader.put("w", for: "last", ack: .memory)
+        let copy = try open("copy")
+        let start = try copy.history().end.sequence
+        _ = try leader.copyChanges(after: start, to: "\(directory.path)/changes")
+        _ = try copy.combine(
+            with: "\(directory.path)/changes",
+            at: "\(directory.path)/next"
+        )
+        let next = try open("next")
+        #expect(try state(next) == state(leader))
+        let end = try next.history().end.sequence
+        for sequence in start..<end {
+            let error = #expect(throws: EngineError.self) { _ = try next.delta(after: sequence) }
+            #expect(error?.code == .trimmed, "after \(sequence)")
+        }
+        try leader.put("x", for: "later", ack: .memory)
+        try follow(next, leader)
+        var delta = try next.delta(after: end)
+        #expect(try delta.next())
+        #expect(try !delta.next())
+        for engine in [copy, next, leader] { try engine.close() }
+    }
+
     @Test func whatDoesNotBeginWhereTheStoreEndsIsRefused() throws {
         let leader = try open("leader")
         for number in 0..<50 { try leader.put("v", for: "k\(number)", ack: .memory) }

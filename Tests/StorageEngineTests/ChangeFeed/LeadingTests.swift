@@ -32,6 +32,16 @@ import Testing
         }
     }
 
+    /// Nothing comes behind it that would take it along.
+    @Test(.timeLimit(.minutes(1))) func aRecordWithoutOperationsReachesTheLogByItself() throws {
+        let store = try open("one")
+        try store.lead(epoch(1))
+        let receipt = try store.writeNoOp(ack: .memory)
+        try receipt.reached(.wal)
+        #expect(store.logPoints?.appended == 1)
+        try store.close()
+    }
+
     @Test func theLeadMovesBetweenStoresAndNoRecordIsLost() throws {
         var stores = [try open("one")]
         stores.append(try open("two", of: stores[0].historyID))

@@ -8,7 +8,9 @@
 // (2) Its `deltaHorizon` is that place: it knows of all deletions since.
 // (3) It goes only with a store that ends exactly there. Everything of that is put into segments,
 //     which stay as they are; what has changed is written into new ones, above them in level 0.
-// (4) Tombstones with nothing to hide are left out then, as by a compaction, and noted as one does.
+// (4) Tombstones with nothing to hide are left out then, as by a compaction; those of ranges stand
+//     lower than they were written. So the other store knows of deletions from its end on alone: it
+//     gives no delta that begins before.
 // (5) Either store appears as a whole, see `StagedDirectory`. Its log begins behind its segments.
 
 extension Engine {
@@ -233,7 +235,7 @@ private struct StoreOfChanges {
             placed,
             upTo: end,
             epochs: tree.state.epochs,
-            deltaHorizon: max(base.state.deltaHorizon, stream.droppedTombstone),
+            deltaHorizon: end.sequence,
             memberID: memberID,
             lastStamp: max(base.log.lastStamp, mark.lastStamp)
         )
