@@ -139,10 +139,7 @@ struct Drill {
     private func judge() async throws {
         let leader = try await cluster.settle()
         guard let client = cluster.client(leader) else { preconditionFailure("a leader runs") }
-        let last = await client.put("end", for: "end", "ack=disk&followers=all&at=disk")
-        guard case .done = last else {
-            throw ToolError("the last write is not acknowledged: \(last)", exit: .other)
-        }
+        try await writeLast(client)
         try await cluster.catchUp()
         for index in cluster.ids.indices where !cluster.terminate(index) {
             throw ToolError("node #\(index) did not end cleanly", exit: .other)
@@ -159,6 +156,17 @@ struct Drill {
                 exit: .gap
             )
         }
+    }
+
+    /// Writes what every node must have. A member whose links were cut until now may dial again
+    /// later than a write waits for it.
+    private func writeLast(_ client: NodeClient) async throws {
+        var last = WriteAnswer.unknown("not asked")
+        for _ in 0..<20 {
+            last = await client.put("end", for: "end", "ack=disk&followers=all&at=disk")
+            if case .done = last { return }
+        }
+        throw ToolError("the last write is not acknowledged: \(last)", exit: .other)
     }
 
     private func missing(in store: String) throws -> [String] {

@@ -131,14 +131,13 @@ final class FeedCursor {
             return .batch(batch)
         }
         guard readsFiles else { return .needsFile }
+        // What is readable and in no file yet is about to be appended; perhaps to the first file.
+        guard source.feedLimit(.wal) > position.sequence else { return .wait(max(horizon, .wal)) }
         if files == nil {
             files = try LogFeedReader(source, after: position.sequence)
             source.tail?.noteMiss()
         }
-        guard let batch = try files?.next() else {
-            // What is readable and in no file yet is about to be appended.
-            return .wait(max(horizon, .wal))
-        }
+        guard let batch = try files?.next() else { return .wait(max(horizon, .wal)) }
         pending = batch
         return nextPending(through: limit).map(FeedStep.batch) ?? .wait(horizon)
     }

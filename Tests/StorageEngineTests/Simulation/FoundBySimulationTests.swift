@@ -186,4 +186,27 @@ import Testing
 
         #expect(try contents(openSimulated(fileSystem.crashed(.none))) == ["b": "2"])
     }
+
+    /// A new store has no log file until its first append.
+    @Test func aRecordInNoFileYetIsWaitedFor() throws {
+        let engine = try openSimulated(fileSystem)
+        let stepper = EngineStepper(engine)
+        var batch = WriteBatch()
+        try batch.put("1", for: "a")
+        let write = stepper.submit(batch, ack: .memory)
+        while stepper.outcome(of: write) == nil {
+            let unit = try #require(stepper.take(.writer))
+            stepper.perform(unit)
+            stepper.finish(unit)
+        }
+        #expect(stepper.feedLimit(.memory) == 1 && stepper.feedLimit(.wal) == 0)
+
+        var cursor = try engine.changeCursor(upTo: .memory)
+        #expect(try !cursor.next())
+        var batchOfLog = WriteBatch()
+        try batchOfLog.put("2", for: "b")
+        #expect(try stepper.complete(stepper.submit(batchOfLog, ack: .wal)).code == nil)
+        #expect(try cursor.next() && cursor.record.position.sequence == 1)
+        #expect(try cursor.next() && cursor.record.position.sequence == 2)
+    }
 }
