@@ -111,6 +111,15 @@ public struct EpochEntry: Hashable, Sendable {
     }
 }
 
+extension [EpochEntry] {
+    /// The table with what a later one says, whose entries follow each other: whatever this one has
+    /// from there on and the later one does not was cut off, even if its number came again.
+    package func continued(with later: [EpochEntry]) -> [EpochEntry] {
+        guard let first = later.first else { return self }
+        return filter { $0.epoch.number < first.epoch.number } + later
+    }
+}
+
 /// Sixteen lowercase hexadecimal digits.
 package func hexadecimal(_ value: UInt64) -> String {
     let digits = String(value, radix: 16)

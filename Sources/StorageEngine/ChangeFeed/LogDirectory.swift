@@ -136,7 +136,7 @@ final class LogDirectory: FeedSource, @unchecked Sendable {
         last = LastFile(header: header, file: file, sequence: end.lastSequence)
         catalog.begin(header, restarts: nil)
         lock.with {
-            table = LogRecovery.merge(table, header)
+            table = table.continued(with: header.epochs)
             // A file is synced as a whole before its successor gets its header.
             syncedSequence = max(syncedSequence, end.lastSequence)
             appended = (

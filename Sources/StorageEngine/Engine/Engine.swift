@@ -98,7 +98,7 @@ public final class Engine: Sendable {
             operations throws(EngineError) in
             try readState.replay(head, operations)
         }
-        tree.forgetEpochs(from: recovered.end.lastSequence)
+        tree.keepEpochs(of: recovered.epochs)
         self.readState = readState
         self.recovery = recovered.report
         storedSlots =

@@ -145,8 +145,7 @@ final class StoreContents {
     }
 
     private func note(_ header: LogFileHeader) {
-        let known = epochs.last?.epoch.number ?? 0
-        epochs += header.epochs.filter { $0.epoch.number > known }
+        epochs = epochs.continued(with: header.epochs)
     }
 
     private func insert(_ operations: [UInt8], at sequence: UInt64) throws {

@@ -28,9 +28,9 @@ package struct ManifestState: Hashable, Sendable {
     /// The state of a store without a segment.
     package init() {}
 
-    /// Forgets epochs that began at or behind the end of a history: it was cut back.
-    mutating func forgetEpochs(from sequence: UInt64) {
-        epochs.removeAll { $0.lastSequenceBefore >= sequence }
+    /// Forgets epochs that a table does not have: the history was cut back.
+    mutating func keepEpochs(of table: [EpochEntry]) {
+        epochs.removeAll { !table.contains($0) }
     }
 
     package var segmentCount: Int { numbers.count }

@@ -78,6 +78,6 @@ struct OpenedTree {
         )
     }
 
-    /// Forgets epochs that began at or behind the end of the log.
-    mutating func forgetEpochs(from sequence: UInt64) { state.forgetEpochs(from: sequence) }
+    /// Forgets epochs that the log does not have (any more).
+    mutating func keepEpochs(of table: [EpochEntry]) { state.keepEpochs(of: table) }
 }

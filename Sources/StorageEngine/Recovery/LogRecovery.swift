@@ -95,7 +95,7 @@ struct LogRecovery {
         var openTail: Tail?
         for (index, file) in found.files.enumerated() {
             try checkChain(file)
-            log.epochs = Self.merge(log.epochs, file.header)
+            log.epochs = log.epochs.continued(with: file.header.epochs)
             let successor = index + 1 < found.files.count ? found.files[index + 1].header : nil
             let expected = successor?.predecessor ?? finishedEnd(of: file)
             if let expected {
@@ -224,12 +224,6 @@ struct LogRecovery {
                 offset: 104
             )
         }
-    }
-
-    /// The epoch table with what a header adds to it.
-    static func merge(_ table: [EpochEntry], _ header: LogFileHeader) -> [EpochEntry] {
-        let known = table.last?.epoch.number ?? 0
-        return table + header.epochs.filter { $0.epoch.number > known }
     }
 
     // MARK: - Reading

@@ -272,7 +272,7 @@ struct LogScan {
             return false
         }
         chain?.end.logHash = header.frames.initialHash
-        epochs = LogRecovery.merge(epochs, header)
+        epochs = epochs.continued(with: header.epochs)
         return true
     }
 

@@ -14,9 +14,7 @@ struct ManifestClues: Sendable {
         if let end = edit.logStart, end.fileNumber >= logStart.fileNumber { logStart = end }
         deltaHorizon = max(deltaHorizon, edit.deltaHorizon ?? 0)
         nextSegmentNumber = max(nextSegmentNumber, edit.nextSegmentNumber ?? 1)
-        for entry in edit.epochs where entry.epoch.number > epochs.last?.epoch.number ?? 0 {
-            epochs.append(entry)
-        }
+        epochs = epochs.continued(with: edit.epochs)
         for place in edit.removed { dead.insert(place.number) }
         for segment in edit.added { dead.remove(segment.info.number) }
     }

@@ -85,7 +85,8 @@ extension SimulatedRun {
         }
         let place = try engine.position()
         guard let expected = follower.place(upTo: last), expected == place || last == 0 else {
-            throw fail("\(what): its place is \(place), and must be another")
+            let known = follower.place(upTo: last).map { "\($0)" } ?? "unknown"
+            throw fail("\(what): its place is \(place), and must be \(known)")
         }
         guard isHere(place) else { return }
         try model.check(engine.makeSnapshot(), .scan, "seed \(seed), \(what)")

@@ -6,6 +6,7 @@ import Testing
 /// An old leader that returns: its history is cut back to what the new one has, and it follows.
 @Suite struct CutBackTests {
     private let clock = SimulatedClock()
+    private var writeBufferSize = Engine.Options().writeBufferSize
 
     private func environment(_ fileSystem: SimulatedFileSystem, seed: UInt64) -> Environment {
         let entropy = SharedSeed(seed)
@@ -32,6 +33,7 @@ import Testing
     ) throws -> Engine {
         var options = Engine.Options()
         options.logFileSize = 16_384
+        options.writeBufferSize = writeBufferSize
         options.logger = .silent
         options.follows = history
         return try Engine.open(
@@ -51,20 +53,30 @@ import Testing
             try batch.put(value, for: "k\(number % 40)")
             _ = try stepper.complete(stepper.submit(batch, ack: number % 9 == 8 ? .wal : .memory))
         }
+        work(engine)
+    }
+
+    /// Does what waits for time to pass.
+    private func work(_ engine: Engine) {
+        let stepper = EngineStepper(engine)
         for _ in 0..<50 {
             clock.advance(by: 5_000_000)
             stepper.work()
         }
     }
 
-    private func follow(_ follower: Engine, _ leader: Engine) throws {
+    private func follow(
+        _ follower: Engine,
+        _ leader: Engine,
+        ack: AckPoint = .wal
+    ) throws {
         let cursor = try FeedCursor.open(
             try leader.writable(),
             after: follower.position(),
             horizon: .wal
         )
         while case .batch(let batch) = try cursor.next(readsFiles: true) {
-            try follower.apply(ChangeBatch(batch))
+            try follower.apply(ChangeBatch(batch), ack: ack)
         }
     }
 
@@ -229,6 +241,59 @@ import Testing
         let engine = try open(stores.old, seed: 4)
         #expect(try text(engine) == stores.oldContents)
         #expect(code { _ = try self.cut(stores.old, to: stores.common) } == .locked)
+    }
+
+    /// Two leaders went on from one place, each in an epoch of the same number. The manifest has
+    /// the first one's, which a follower cut off before it followed the second.
+    @Test mutating func anEpochThatWasCutOffDoesNotComeBack() throws {
+        writeBufferSize = 16_384
+        let leaderDisk = SimulatedFileSystem(profile: .strict)
+        let disk = SimulatedFileSystem(profile: .strict)
+        let leader = try open(leaderDisk, seed: 1)
+        var follower = try open(disk, follows: leader.historyID, seed: 2)
+        try write(leader, 0..<190)
+        try follow(follower, leader)
+        let common = try leader.position()
+        try leader.close()
+        let (first, second) = (
+            try open(leaderDisk.crashed(.all), seed: 3), try open(leaderDisk.crashed(.all), seed: 4)
+        )
+        try write(first, 1_000..<1_010)
+        try write(second, 2_000..<2_190)
+        let (gone, epochs) = (first.historyLine.epochs, second.historyLine.epochs)
+        #expect(gone.last?.epoch.number == epochs.last?.epoch.number && gone != epochs)
+
+        try follow(follower, first, ack: .disk)
+        work(follower)
+        #expect(follower.metrics.flushes > 0)
+        try follower.closeWithoutFlush()
+        let known = try manifest(of: disk).epochs
+        #expect(known.last == gone.last, "the manifest has the epoch")
+        _ = try Engine.cutBack(
+            at: "db",
+            to: common,
+            options: Engine.Options(),
+            environment: environment(disk, seed: 5)
+        )
+        follower = try open(disk, follows: second.historyID, seed: 6)
+        try follow(follower, second, ack: .disk)
+        var image = disk.crashed(.all)
+        try #expect(found(in: image) == epochs)
+        work(follower)
+        image = disk.crashed(.all)
+        try #expect(manifest(of: image).epochs == epochs)
+        try #expect(found(in: image) == epochs)
+    }
+
+    /// The epochs that an opening finds.
+    private func found(in disk: SimulatedFileSystem) throws -> [EpochEntry] {
+        try open(disk, seed: 7).historyLine.epochs
+    }
+
+    private func manifest(of disk: SimulatedFileSystem) throws -> ManifestState {
+        let directory = try StoreDirectory.open(path: "db", in: disk)
+        let mark = try ManifestStore.mark(directory)
+        return try OpenedTree(directory: directory, mark: mark, cache: BlockCache(budget: 0)).state
     }
 
     @Test func theLastCommonPositionIsWhereTheOlderOfTwoEpochsBegan() {

@@ -29,7 +29,7 @@ import Testing
         let directory = try StoreDirectory.open(path: SampleStore.directory, in: store.fileSystem)
         var epochs: [EpochEntry] = []
         _ = try LogInspector(directory).runHeaders { _, event in
-            if case .file(let header?, _) = event { epochs = LogRecovery.merge(epochs, header) }
+            if case .file(let header?, _) = event { epochs = epochs.continued(with: header.epochs) }
         }
         return epochs
     }
