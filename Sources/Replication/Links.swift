@@ -5,6 +5,8 @@ package import StorageEngine
 package struct Packet: Sendable {
     package var message: Message
     package var payload: [UInt8]
+    /// The bytes of the message on the wire; 0 when it did not come over one.
+    package var fieldsSize = 0
 
     package init(message: Message, payload: [UInt8]) {
         self.message = message
@@ -12,16 +14,20 @@ package struct Packet: Sendable {
     }
 }
 
+/// Takes what came from a member, and returns whether it did: when it must not wait it may refuse,
+/// and is asked again on a thread where it may.
+package typealias PacketTaker =
+    @Sendable (_ packet: Packet, _ sender: UniqueID, _ mayWait: Bool) -> Bool
+
 /// Carries packets between members.
 ///
-/// `send` never blocks: it drops the packet when there is no link, or its buffer is full. What
-/// comes is delivered one packet at a time, to somebody who may wait, on a thread that may. Order
-/// is kept within a connection; nothing is promised across connections. The sender of what is
-/// delivered is authenticated.
+/// `send` never blocks: it drops the packet when there is no link, or its buffer is full. Of what a
+/// member sent one packet at a time is delivered, in order within a connection; nothing is promised
+/// across connections. The sender of what is delivered is authenticated.
 ///
 /// Thread safety: every method may be called from any thread.
 package protocol Links: AnyObject, Sendable {
-    func start(_ deliver: @escaping @Sendable (Packet, _ sender: UniqueID) -> Void)
+    func start(_ deliver: @escaping PacketTaker)
     func send(_ packet: Packet, to member: UniqueID)
     func stop()
 }

@@ -116,7 +116,7 @@ package final class NetworkLinks: Links, @unchecked Sendable {
 
     // MARK: Links
 
-    package func start(_ deliver: @escaping @Sendable (Packet, _ sender: UniqueID) -> Void) {
+    package func start(_ deliver: @escaping PacketTaker) {
         let isFirst = lock.with {
             defer { isStarted = true }
             return !isStarted
@@ -243,7 +243,7 @@ package final class NetworkLinks: Links, @unchecked Sendable {
         through connection: AcceptedConnection
     ) -> Bool {
         guard lock.with({ accepted[member] === connection && !isStopped }) else { return true }
-        return inbox.append(packet, from: member)
+        return inbox.take(packet, from: member)
     }
 
     func ended(

@@ -97,9 +97,12 @@ private final class LocalLinks: Links, @unchecked Sendable {
         self.network = network
     }
 
-    func start(_ deliver: @escaping @Sendable (Packet, _ sender: UniqueID) -> Void) {
+    func start(_ deliver: @escaping PacketTaker) {
         let thread = WorkerThread(name: "local-links") { [self] in
-            while let arrival = next() { deliver(arrival.packet, arrival.sender) }
+            while let arrival = next() {
+                let isTaken = deliver(arrival.packet, arrival.sender, true)
+                precondition(isTaken, "whoever may wait takes what comes")
+            }
         }
         lock.with { self.thread = thread }
     }

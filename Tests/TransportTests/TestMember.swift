@@ -46,7 +46,7 @@ final class TestMember: Sendable {
         peers: [UInt64: Int] = [:],
         security: NetworkOptions.Security = .insecure,
         limits: NetworkLimits = TestMember.limits,
-        take: (@Sendable (Packet, UniqueID) -> Void)? = nil
+        take: PacketTaker? = nil
     ) throws {
         id = Self.id(number)
         var addresses: [UniqueID: NetworkAddress] = [:]
@@ -65,7 +65,11 @@ final class TestMember: Sendable {
         links = try NetworkLinks.open(member: id, options: options) { event in
             events.continuation.yield(event)
         }
-        links.start(take ?? { packet, sender in packets.continuation.yield((packet, sender)) })
+        let keep: PacketTaker = { packet, sender, _ in
+            packets.continuation.yield((packet, sender))
+            return true
+        }
+        links.start(take ?? keep)
         self.events = events
         self.packets = packets
     }

@@ -43,7 +43,8 @@ extension Member {
         case .appendNoOp:
             storeJobs.submit { [self] in appendNoOp(life) }
         case .complete(let ticket, let outcome):
-            state.tickets.removeValue(forKey: ticket)?.settle(outcome)
+            guard let pending = state.tickets.removeValue(forKey: ticket) else { break }
+            state.settle(pending, outcome)
         case .notice(let notice):
             note(notice)
         case .apply, .cut, .storePart, .adoptCopy:
@@ -117,11 +118,12 @@ extension Member {
 
     // MARK: Messages
 
-    /// Takes what the links deliver. Any thread, without the lock.
-    func receive(_ packet: Packet, from sender: UniqueID) {
+    /// Takes what the links deliver; returns whether it did. Any thread, without the lock.
+    func receive(_ packet: Packet, from sender: UniqueID, mayWait: Bool) -> Bool {
         switch packet.message {
         case .pack(let session, let epoch, let pack):
-            guard let records = verify(pack, packet.payload, session, from: sender) else { return }
+            guard mayWait || pack.isQuick else { return false }
+            guard let records = verify(pack, packet.payload, session, from: sender) else { break }
             lock.with {
                 var pack = pack
                 pack.payload = state.keep(.records(records))
@@ -129,7 +131,7 @@ extension Member {
                 give(.received(message, from: sender), naming: pack.payload)
             }
         case .part(let session, let part):
-            guard part.size == UInt64(packet.payload.count) else { return }
+            guard part.size == UInt64(packet.payload.count) else { break }
             lock.with {
                 guard state.core.isFed(by: sender, session: session) else { return }
                 var part = part
@@ -138,15 +140,24 @@ extension Member {
                 give(.received(message, from: sender), naming: part.payload)
             }
         default:
-            lock.acquire()
-            defer { lock.release() }
-            guard !state.isCrowded else { return }
-            if isDeposing(packet.message) {
-                receiveQuietly(packet.message, from: sender)
-            } else {
-                give(.received(packet.message, from: sender))
-            }
+            return receive(packet.message, from: sender, mayWait: mayWait)
         }
+        return true
+    }
+
+    private func receive(_ message: Message, from sender: UniqueID, mayWait: Bool) -> Bool {
+        lock.acquire()
+        if !state.isCrowded, isDeposing(message) {
+            defer { lock.release() }
+            if mayWait { receiveQuietly(message, from: sender) }
+            return mayWait
+        }
+        state.due = []
+        if !state.isCrowded { give(.received(message, from: sender)) }
+        let due = state.due.take() ?? []
+        lock.release()
+        for resumption in due { resumption.resume() }
+        return true
     }
 
     /// The records of a pack that is what its message says; `nil` for any other.
@@ -245,9 +256,8 @@ extension Member {
             followers: [],
             isDegraded: false
         )
-        for pending in tickets.values { pending.settle(.indeterminate(receipt, .noLongerLeading)) }
-        state.promotion?.settle(.indeterminate(receipt, .noLongerLeading))
-        state.promotion = nil
+        let waiting = Array(tickets.values) + [state.promotion.take()].compactMap { $0 }
+        for pending in waiting { state.settle(pending, .indeterminate(receipt, .noLongerLeading)) }
     }
 }
 
@@ -288,6 +298,9 @@ extension Message {
 }
 
 extension Pack {
+    /// Whether its records are verified in no time.
+    fileprivate var isQuick: Bool { size <= 64 << 10 }
+
     /// Whether this is what verified records are.
     fileprivate func names(_ found: UnpackedRecords, of history: UniqueID?) -> Bool {
         let header = found.header

@@ -35,7 +35,7 @@ extension Member {
     ///   is closed or its store failed.
     public func promote(acceptLoss: Bool = false) async throws(ReplicationError) {
         guard let pending = try beginPromotion(acceptLoss: acceptLoss) else { return }
-        await withCheckedContinuation { continuation in
+        _ = await withCheckedContinuation { continuation in
             lock.with { pending.resume(continuation) }
         }
         let isLeading = lock.with { state.leading != nil }
@@ -68,7 +68,7 @@ extension Member {
     /// Ends the wait for a promotion, however it ended. Needs the lock.
     func failPromotion() {
         guard let pending = state.promotion.take() else { return }
-        pending.settle(.over)
+        state.settle(pending, .over)
     }
 }
 

@@ -104,7 +104,7 @@ extension Member {
         lock.with {
             guard life == state.life else { return }
             notePoints()
-            readParked(life)
+            if !state.core.sessions.isEmpty { readParked(life) }
             guard options.syncsEagerly, !state.isSyncQueued else { return }
             state.isSyncQueued = true
             syncJobs.submit { [self] in sync(life) }

@@ -39,8 +39,7 @@ extension Member {
         } catch {
             throw indeterminate(written, ticket, error)
         }
-        await wait(for: pending)
-        return try result(of: pending, written, ack)
+        return try Self.result(await outcome(of: pending), written, ack)
     }
 
     private static func commit(
@@ -60,10 +59,10 @@ extension Member {
         }
     }
 
-    private func wait(for pending: PendingOutcome) async {
+    private func outcome(of pending: PendingOutcome) async -> Outcome {
         await withCheckedContinuation { continuation in
             lock.with {
-                noteLocal()
+                notePoints()
                 pending.resume(continuation)
             }
         }
@@ -134,11 +133,11 @@ extension Member {
         } catch {
             throw indeterminate(written, ticket, error)
         }
-        lock.with {
-            noteLocal()
-            _ = pending.block(lock)
+        let outcome = lock.with {
+            notePoints()
+            return pending.block(lock)
         }
-        return try result(of: pending, written, ack)
+        return try Self.result(outcome, written, ack)
     }
 
     /// Sets the value of a key, as a batch of one operation; blocks the calling thread.
@@ -227,7 +226,7 @@ extension Member {
                 position.epoch.term == leadership.epoch.term || position.logHash == nil
             else {
                 state.tickets[ticket] = nil
-                pending.settle(.lost(position))
+                state.settle(pending, .lost(position))
                 return ticket
             }
             noteAppended(position)
@@ -243,9 +242,6 @@ extension Member {
         }
         return (ticket, pending)
     }
-
-    /// Tells the core what the leader's own store has reached. Needs the lock.
-    private func noteLocal() { notePoints() }
 
     private func indeterminate(
         _ written: WriteReceipt,
@@ -264,12 +260,11 @@ extension Member {
         return .indeterminate(receipt, .store(error))
     }
 
-    private func result(
-        of pending: PendingOutcome,
+    private static func result(
+        _ outcome: Outcome,
         _ written: WriteReceipt,
         _ ack: AckPoint
     ) throws(ReplicationError) -> ReplicatedReceipt {
-        let outcome = lock.with { pending.outcome }
         switch outcome {
         case .acked(let receipt):
             return ReplicatedReceipt(position: written.position, local: ack, receipt)
@@ -280,7 +275,6 @@ extension Member {
                 ReplicatedReceipt(position: written.position, local: ack, receipt),
                 reason
             )
-        case nil: preconditionFailure("the wait is over")
         }
     }
 }

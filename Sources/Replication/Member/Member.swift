@@ -126,7 +126,9 @@ public final class Member: Sendable {
 
     private func begin(isClean: Bool) {
         lock.with { give(.opened(isClean: isClean)) }
-        links.start { [self] packet, sender in receive(packet, from: sender) }
+        links.start { [self] packet, sender, mayWait in
+            receive(packet, from: sender, mayWait: mayWait)
+        }
         tickJobs.submit { [self] in runTicks() }
         // A leader that was closed cleanly leads at once.
         lock.with {

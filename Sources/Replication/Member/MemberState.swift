@@ -55,6 +55,9 @@ final class MemberState: @unchecked Sendable {
     /// When copies that nobody wants any more are removed.
     var nextTidyAt: Tick = 0
     var promotion: PendingOutcome?
+    /// Tasks to be resumed by whoever holds the lock, once it is free: most of them come for it at
+    /// once. `nil` when whoever holds it does not see to that, and they are resumed where they are.
+    var due: [Resumption]?
 
     init(_ opening: MemberOpening) {
         core = opening.core
@@ -94,6 +97,12 @@ final class MemberState: @unchecked Sendable {
         return nextPayload
     }
 
+    /// Ends somebody's wait.
+    func settle(_ pending: PendingOutcome, _ outcome: Outcome) {
+        guard let resumption = pending.settle(outcome) else { return }
+        if due == nil { resumption.resume() } else { due?.append(resumption) }
+    }
+
     func addTicket(_ pending: PendingOutcome) -> UInt64 {
         nextTicket += 1
         tickets[nextTicket] = pending
@@ -105,16 +114,16 @@ final class MemberState: @unchecked Sendable {
 ///
 /// Thread safety: every member needs the member's lock.
 final class PendingOutcome: @unchecked Sendable {
-    private(set) var outcome: Outcome?
+    private var outcome: Outcome?
     private var condition: Condition?
-    private var continuation: CheckedContinuation<Void, Never>?
+    private var continuation: CheckedContinuation<Outcome, Never>?
 
-    func settle(_ outcome: Outcome) {
-        guard self.outcome == nil else { return }
+    /// Ends the wait; returns the task that is to be resumed, if one waits.
+    func settle(_ outcome: Outcome) -> Resumption? {
+        guard self.outcome == nil else { return nil }
         self.outcome = outcome
         condition?.signal()
-        continuation?.resume()
-        continuation = nil
+        return continuation.take().map { Resumption(continuation: $0, outcome: outcome) }
     }
 
     /// Waits for the outcome; lets the lock go meanwhile.
@@ -128,8 +137,16 @@ final class PendingOutcome: @unchecked Sendable {
     }
 
     /// Resumes a task once the outcome is there.
-    func resume(_ continuation: CheckedContinuation<Void, Never>) {
-        guard outcome == nil else { return continuation.resume() }
+    func resume(_ continuation: CheckedContinuation<Outcome, Never>) {
+        if let outcome { return continuation.resume(returning: outcome) }
         self.continuation = continuation
     }
+}
+
+/// A task whose wait is over.
+struct Resumption: Sendable {
+    fileprivate let continuation: CheckedContinuation<Outcome, Never>
+    fileprivate let outcome: Outcome
+
+    func resume() { continuation.resume(returning: outcome) }
 }

@@ -159,6 +159,8 @@ package struct WireDecoder: Sendable {
                 return try Message(&fields, type: packet.type)
             }
         }.get()
-        return .packet(Packet(message: message, payload: packet.payload))
+        var whole = Packet(message: message, payload: packet.payload)
+        whole.fieldsSize = packet.fieldsSize
+        return .packet(whole)
     }
 }

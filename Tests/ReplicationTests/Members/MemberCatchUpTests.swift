@@ -32,6 +32,7 @@ import Testing
         cluster.options.settings.relays = false
         cluster.options.catchUpRate = 4_096
         let members = try await cluster.start()
+        try await MemberCluster.wait("both are live") { catchingUp(members[0]) == 0 }
         try cluster.close(2)
         for number in 0..<500 {
             let value = [UInt8](repeating: UInt8(number % 251), count: 1_000)

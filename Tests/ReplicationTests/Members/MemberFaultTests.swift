@@ -44,6 +44,22 @@ import Testing
         }
     }
 
+    /// Nobody else has a history yet who could be asked.
+    @Test func aMemberThatBeganAHistoryAndDiedAtOnceLeadsAgain() async throws {
+        let cluster = try cluster(voters: 3)
+        try cluster.open(0).bootstrap()
+        let image = try #require(cluster.disks[0]).crashed(.none)
+        cluster.kill(0)
+        cluster.disks[0] = image
+        let members = try [1, 2, 0].map { try cluster.open($0) }
+
+        try await MemberCluster.wait("all know who leads") {
+            members[2].status.activity == .leading && members.allSatisfy { !$0.status.isSuspect }
+        }
+        _ = try await members[2].put("1", for: "a", replicas: .followers(2, at: .disk))
+        try await cluster.waitUntilEqual()
+    }
+
     @Test func aLeaderWhoseLogFailsIsOpenedAgainAndAsks() async throws {
         let cluster = try cluster(voters: 2)
         let members = try await cluster.start()

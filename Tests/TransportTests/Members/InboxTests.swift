@@ -21,15 +21,25 @@ import Testing
         private var isHeld: Bool
         private var taken: [(sender: UInt64, number: UInt64)] = []
         private var isTaking = false
+        private var atOnce = 0
+        private let mustWait: @Sendable (UInt64) -> Bool
 
-        init(isHeld: Bool = false) { self.isHeld = isHeld }
+        init(isHeld: Bool = false, mustWait: @escaping @Sendable (UInt64) -> Bool = { _ in false })
+        {
+            self.isHeld = isHeld
+            self.mustWait = mustWait
+        }
 
-        func take(_ packet: Packet, _ sender: UniqueID) {
+        func take(_ packet: Packet, _ sender: UniqueID, _ mayWait: Bool) -> Bool {
             lock.with {
+                let number = packet.number ?? 0
+                guard mayWait || !(isHeld || mustWait(number)) else { return false }
+                atOnce += mayWait ? 0 : 1
                 isTaking = true
                 changed.broadcast()
                 while isHeld { changed.wait(lock) }
-                taken.append((sender.high, packet.number ?? 0))
+                taken.append((sender.high, number))
+                return true
             }
         }
 
@@ -43,17 +53,19 @@ import Testing
         /// Waits until it has a packet, which it keeps while it is held.
         func waitUntilTaking() { lock.with { while !isTaking { changed.wait(lock) } } }
 
+        var countAtOnce: Int { lock.with { atOnce } }
+
         var all: [(sender: UInt64, number: UInt64)] { lock.with { taken } }
     }
 
     @Test func eachSendersPacketsStayInOrder() async throws {
         let inbox = Inbox(sizeMax: 1 << 20, countMax: 1_000)
         let taker = Taker()
-        inbox.start { taker.take($0, $1) }
+        inbox.start(taker.take)
 
         for number in 1...200 as ClosedRange<UInt64> {
             for sender in 1...3 as ClosedRange<UInt64> {
-                #expect(inbox.append(Self.packet(number), from: TestMember.id(sender)))
+                #expect(inbox.take(Self.packet(number), from: TestMember.id(sender)))
             }
         }
         try await eventually { taker.all.count == 600 }
@@ -64,20 +76,37 @@ import Testing
         }
     }
 
+    /// What must wait goes to the inbox's thread, and what comes behind it may not overtake it.
+    @Test func whatIsTakenAtOnceOvertakesNothing() async throws {
+        let inbox = Inbox(sizeMax: 1 << 20, countMax: 10_000)
+        let taker = Taker { $0 % 7 == 0 }
+        inbox.start(taker.take)
+
+        for number in 1...5_000 as ClosedRange<UInt64> {
+            #expect(inbox.take(Self.packet(number), from: TestMember.id(1)))
+            guard number % 100 == 0 else { continue }
+            try await eventually { taker.all.count == Int(number) }
+        }
+        inbox.end()
+
+        #expect(taker.all.map(\.number) == Array(1...5_000))
+        #expect(taker.countAtOnce > 0 && taker.countAtOnce < 5_000)
+    }
+
     @Test func aLaneIsBoundedAndTheOthersAreNotHeldUp() async throws {
         let inbox = Inbox(sizeMax: 10_000, countMax: 10)
         let taker = Taker(isHeld: true)
-        inbox.start { taker.take($0, $1) }
-        #expect(inbox.append(Self.packet(0), from: TestMember.id(9)))
+        inbox.start(taker.take)
+        #expect(inbox.take(Self.packet(0), from: TestMember.id(9)))
         taker.waitUntilTaking()
 
         let byCount = (1...20).count { number in
-            inbox.append(Self.packet(UInt64(number)), from: TestMember.id(1))
+            inbox.take(Self.packet(UInt64(number)), from: TestMember.id(1))
         }
         let bySize = (1...20).count { number in
-            inbox.append(Self.packet(UInt64(number), size: 3_000), from: TestMember.id(2))
+            inbox.take(Self.packet(UInt64(number), size: 3_000), from: TestMember.id(2))
         }
-        let alone = inbox.append(Self.packet(1, size: 1 << 20), from: TestMember.id(3))
+        let alone = inbox.take(Self.packet(1, size: 1 << 20), from: TestMember.id(3))
         taker.letGo()
         try await eventually { taker.all.count == 15 }
         inbox.end()
@@ -90,9 +119,9 @@ import Testing
     @Test func theEndWaitsForThePacketThatIsBeingTaken() async throws {
         let inbox = Inbox(sizeMax: 1 << 20, countMax: 100)
         let taker = Taker(isHeld: true)
-        inbox.start { taker.take($0, $1) }
+        inbox.start(taker.take)
         for number in 1...5 as ClosedRange<UInt64> {
-            #expect(inbox.append(Self.packet(number), from: TestMember.id(1)))
+            #expect(inbox.take(Self.packet(number), from: TestMember.id(1)))
         }
         taker.waitUntilTaking()
         let ending = WorkerThread(name: "ending") { inbox.end() }
@@ -101,7 +130,7 @@ import Testing
         let count = taker.all.count
 
         #expect(count >= 1)
-        #expect(inbox.append(Self.packet(6), from: TestMember.id(1)), "nobody is told off now")
+        #expect(inbox.take(Self.packet(6), from: TestMember.id(1)), "nobody is told off now")
         #expect(taker.all.count == count, "nothing is handed on afterwards")
     }
 
@@ -109,7 +138,7 @@ import Testing
         var limits = TestMember.limits
         limits.inboxCountMax = 8
         let taker = Taker(isHeld: true)
-        let second = try TestMember(2, peers: [1: 1], limits: limits) { taker.take($0, $1) }
+        let second = try TestMember(2, peers: [1: 1], limits: limits, take: taker.take)
         let first = try TestMember(1, peers: [2: second.port])
         first.send(1, to: 2)
         taker.waitUntilTaking()

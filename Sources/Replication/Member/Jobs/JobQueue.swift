@@ -8,7 +8,7 @@ final class JobQueue: @unchecked Sendable {
     private let condition = Condition()
     // The lock.
     private var jobs: [@Sendable () -> Void] = []
-    private var head = 0
+    private var isIdle = false
     private var isEnded = false
     private var thread: WorkerThread?
 
@@ -19,11 +19,12 @@ final class JobQueue: @unchecked Sendable {
 
     /// Adds a job; once the queue has ended it is dropped.
     func submit(_ job: @escaping @Sendable () -> Void) {
-        lock.with {
-            guard !isEnded else { return }
-            jobs.append(job)
-            condition.signal()
+        let wakes = lock.with {
+            if !isEnded { jobs.append(job) }
+            defer { isIdle = false }
+            return isIdle
         }
+        if wakes { condition.signal() }
     }
 
     /// Drops what has not begun, and waits for what has.
@@ -31,7 +32,6 @@ final class JobQueue: @unchecked Sendable {
         let thread = lock.with {
             isEnded = true
             jobs = []
-            head = 0
             condition.signal()
             return self.thread.take()
         }
@@ -39,20 +39,21 @@ final class JobQueue: @unchecked Sendable {
     }
 
     private func work() {
-        while let job = next() { job() }
+        while let batch = next() {
+            for job in batch where !lock.with({ isEnded }) { job() }
+        }
     }
 
-    private func next() -> (@Sendable () -> Void)? {
+    /// Waits for jobs, and takes all that there are; `nil` once the queue has ended.
+    private func next() -> [@Sendable () -> Void]? {
         lock.with {
-            while head == jobs.count, !isEnded { condition.wait(lock) }
-            guard !isEnded else { return nil }
-            let job = jobs[head]
-            head += 1
-            if head == jobs.count {
-                jobs.removeAll(keepingCapacity: true)
-                head = 0
+            while jobs.isEmpty, !isEnded {
+                isIdle = true
+                condition.wait(lock)
             }
-            return job
+            guard !isEnded else { return nil }
+            defer { jobs = [] }
+            return jobs
         }
     }
 }

@@ -84,7 +84,9 @@ struct MemberOpening {
             let (epochs, end) = try engine.history()
             outline = LogOutline(epochs, end)
         }
-        var isClean = outline.isEmpty || record.closed == outline.tail
+        // A leader's records may be with followers, and none of them in its own log. Only a member
+        // whose store was never in use has made none.
+        var isClean = record.storeID == nil || record.closed == outline.tail
         if let engine, record.storeID != engine.memberID {
             // Another directory took the store's place: restored from a backup, perhaps.
             isClean = isClean && record.storeID == nil && outline.isEmpty
