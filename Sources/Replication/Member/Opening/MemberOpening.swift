@@ -84,7 +84,9 @@ struct MemberOpening {
             let (epochs, end) = try engine.history()
             outline = LogOutline(epochs, end)
         }
-        var isClean = outline.isEmpty || record.closed == outline.tail
+        // Whoever led and has an empty log may have lost all of it.
+        let hasNothingToLose = outline.isEmpty && record.mark.standing != .originated
+        var isClean = hasNothingToLose || record.closed == outline.tail
         if let engine, record.storeID != engine.memberID {
             // Another directory took the store's place: restored from a backup, perhaps.
             isClean = isClean && record.storeID == nil && outline.isEmpty
