@@ -21,7 +21,8 @@ struct CoreHarness {
         settings: Settings = Settings(),
         mark: Mark = Mark(),
         log: LogOutline = .empty,
-        isClean: Bool = true
+        isClean: Bool = true,
+        prepare: (inout MemberCore) -> Void = { _ in }
     ) throws {
         let ids = (1...UInt64(group.voters)).map(Self.id)
         let membership = try Membership(
@@ -38,6 +39,7 @@ struct CoreHarness {
         )
         self.mark = mark
         core.restore(log, Watermarks(all: log.tail.sequence))
+        prepare(&core)
         give(.opened(isClean: isClean))
     }
 

@@ -103,6 +103,35 @@ import Testing
         #expect(follower.notices.contains(.refused(CoreHarness.id(2), .malformed)))
     }
 
+    /// Changes that did not go together with the store would not the next time, either.
+    @Test func whoNeedsTheWholeStateTakesNoChanges() throws {
+        let leader = Self.leaderLog(6)
+        let own = leader.prefix(2)
+        var mark = Mark()
+        mark.history = CoreHarness.history
+        mark.promised = Self.epoch
+        var follower = try CoreHarness(3, mark: mark, log: own.outline) { core in
+            core.requireWholeCopy()
+        }
+        let hello = try Self.greetingOfTheSecond(&follower)
+        follower.receive(Self.welcome(hello, leader.outline), from: 2)
+        #expect(Self.lastFollow(follower)?.needsCopy == true)
+        #expect(Self.lastFollow(follower)?.after == own.outline.tail)
+        let whole = CopyOffer(id: 5, kind: .base, log: leader.outline, partCount: 1)
+        follower.receive(.offer(session: Self.session, whole), from: 2)
+        let part = CopyPart(copy: 5, index: 0, size: 10, payload: 1)
+        follower.receive(.part(session: Self.session, part), from: 2)
+        follower.give(.copyAdopted(generation: follower.core.generation))
+
+        #expect(follower.core.log == leader.outline)
+        #expect(Self.lastFollow(follower)?.needsCopy == false, "what it has now is whole")
+    }
+
+    private static func lastFollow(_ member: CoreHarness) -> Follow? {
+        for case (.follow(let follow), _) in member.sent.reversed() { return follow }
+        return nil
+    }
+
     @Test func recordsOfAnEpochAboveTheLeadersAreRefused() throws {
         var leader = Self.leaderLog(2)
         var follower = try Self.follower(leader)

@@ -82,7 +82,8 @@ final class EventLog: Sendable {
             told = []
             logger.notice("\(event)")
         case .storeFailed(let error): logger.error("the store failed: \(error)")
-        case .lossAccepted, .suspect, .degraded, .wrongHistory, .aheadReport, .cutting:
+        case .lossAccepted, .suspect, .degraded, .wrongHistory, .aheadReport, .cutting,
+            .changesNotCopied:
             logger.warning("\(event)")
         default: logger.notice("\(event)")
         }

@@ -121,7 +121,10 @@ public final class Member: Sendable {
         self.environment = environment
         (directory, directoryLock) = place
         state = MemberState(opening)
-        copies = OutgoingCopies(directory: directory, rate: options.copyRate)
+        let broadcast = broadcast
+        copies = OutgoingCopies(directory: directory, rate: options.copyRate) { error in
+            broadcast.send(.changesNotCopied(error))
+        }
     }
 
     private func begin(isClean: Bool) {

@@ -24,6 +24,9 @@ public enum MemberEvent: Sendable, Hashable {
     /// What has changed since the end of the log comes, up to a position, in so many parts: the
     /// newest value of each key.
     case copyingChanges(to: Position, parts: UInt64)
+    /// What has changed cannot be copied for a follower, mostly for lack of space: it is offered
+    /// the whole state, which shares the store's files and takes hardly any.
+    case changesNotCopied(EngineError)
     /// Fewer followers than writes ask for are waited for, from now on.
     case degraded(followers: Int, at: ReplicaPoint)
     /// As many followers as writes ask for are waited for again.

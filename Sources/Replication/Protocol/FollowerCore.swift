@@ -55,12 +55,20 @@ struct FollowerCore: Sendable {
     private var greetAt: Tick = 0
     private var attempt: UInt64 = 0
     private(set) var partialCopy: PartialCopy?
+    /// Whether no delta will do: it does not go together with the host's store.
+    private var needsWhole = false
     /// Whoever's log is adopted before leading: nobody else is greeted.
     private(set) var source: UniqueID?
 
     init(preferences: [UniqueID]) { self.preferences = preferences }
 
     mutating func restore(_ partialCopy: PartialCopy?) { self.partialCopy = partialCopy }
+
+    /// Asks for the whole state from now on, until it has come.
+    mutating func requireWholeCopy() {
+        needsWhole = true
+        if partialCopy?.offer.kind == .delta { partialCopy = nil }
+    }
 
     /// The line that the log is on, while packs and beats come.
     var line: Feeder.Line? {
@@ -236,6 +244,7 @@ struct FollowerCore: Sendable {
     /// The log is on the leader's line: asks for what comes next.
     private mutating func follow(copyingFrom end: Tail? = nil, _ ground: inout Ground) {
         guard let upstream, let leadership = upstream.leadership else { return }
+        let end = end ?? (needsWhole ? ground.log.tail : nil)
         self.upstream?.stage = end.map { .waitingForCopy(since: $0) } ?? .streaming
         self.upstream?.lastHeard = ground.now
         self.upstream?.lastProgress = ground.now
@@ -432,6 +441,7 @@ extension FollowerCore {
     mutating func adoptedCopy(_ ground: inout Ground) {
         guard case .adopting(let offer) = ground.pending else { return }
         partialCopy = nil
+        needsWhole = false
         ground.replaced(Watermarks(all: offer.log.tail.sequence))
         guard case .adopting = upstream?.stage else { return }
         upstream?.beat = 0

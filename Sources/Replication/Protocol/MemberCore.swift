@@ -98,6 +98,10 @@ package struct MemberCore: Sendable {
         follower.restore(partialCopy)
     }
 
+    /// Says that changes do not go together with the host's store, so that only a copy of the whole
+    /// state helps; before the first event.
+    package mutating func requireWholeCopy() { follower.requireWholeCopy() }
+
     // MARK: What the host may ask
 
     package var id: UniqueID { ground.id }

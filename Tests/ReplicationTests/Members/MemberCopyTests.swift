@@ -7,33 +7,9 @@ import Testing
 
 /// Members that are too far behind, or have lost what they had, on real stores.
 @Suite(.serialized) struct MemberCopyTests {
-    /// A leader with so many values of a kilobyte, whose log does not go back to the beginning.
-    private func trimmedLeader(
-        _ cluster: MemberCluster,
-        values: Int
-    ) throws -> Member {
-        cluster.options.engine.logFileSize = 16_384
-        cluster.options.engine.retainedLogSize = 0
-        let leader = try cluster.open(0)
-        try leader.bootstrap()
-        try write(leader, values)
-        let engine = try #require(leader.engine)
-        try engine.flush()
-        try engine.trimLog(through: engine.lastSequence)
-        return leader
-    }
-
-    private func write(_ leader: Member, _ count: Int) throws {
-        var generator = SeededGenerator(seed: UInt64(count))
-        for number in 0..<count {
-            let value = (0..<1_000).map { _ in UInt8.random(in: 0x61...0x7a, using: &generator) }
-            _ = try leader.put(value, for: "\(number)", ack: .wal)
-        }
-    }
-
     @Test func aNewFollowerIsCopiedWhatTheLogDoesNotHave() async throws {
         let cluster = try MemberCluster(voters: 2)
-        let leader = try trimmedLeader(cluster, values: 600)
+        let leader = try cluster.trimmedLeader(values: 600)
         let follower = try cluster.open(1)
         try await cluster.waitUntilEqual()
         #expect(try MemberCluster.contents(follower) == (try MemberCluster.contents(leader)))
@@ -51,7 +27,7 @@ import Testing
     @Test func aCopyGoesOnWhereItWasBrokenOff() async throws {
         let cluster = try MemberCluster(voters: 2)
         cluster.options.copyRate = 4 << 20
-        let leader = try trimmedLeader(cluster, values: 6_000)
+        let leader = try cluster.trimmedLeader(values: 6_000)
         try cluster.open(1)
         try await MemberCluster.wait("half of it has come") {
             cluster.network.payloadCount(of: cluster.ids[0]) >= 10
@@ -73,45 +49,9 @@ import Testing
         try IncomingCopy(directory: cluster.place(index), number: 2).restore()
     }
 
-    /// A follower is away while the leader changes a few of many values, and lets its log go.
-    private func leaveBehind(_ cluster: MemberCluster, values: Int, changed: Int) async throws {
-        let members = [try trimmedLeader(cluster, values: values), try cluster.open(1)]
-        try await cluster.waitUntilEqual()
-        let end = members[1].status.position
-        try cluster.close(1)
-        var generator = SeededGenerator(seed: 4)
-        for round in 0..<3 {
-            for number in 0..<changed {
-                let value = (0..<20_000).map { _ in UInt8.random(in: 0...255, using: &generator) }
-                _ = try await members[0].put(value, for: "\(number * 7)", ack: .wal)
-            }
-            _ = try await members[0].delete("\(round)", ack: .wal)
-        }
-        try await letGo(members[0], behind: end)
-    }
-
-    /// Nothing needs the log any more, and it goes, until it does not go back to a position.
-    private func letGo(_ leader: Member, behind position: Position) async throws {
-        let engine = try #require(leader.engine)
-        for slot in engine.slots { try engine.dropSlot(slot.name) }
-        try await engine.flush()
-        try await MemberCluster.wait("the log is gone") {
-            // A file goes once another one has begun.
-            _ = try leader.put("x", for: "x", ack: .disk)
-            try engine.flush()
-            try engine.trimLog(through: engine.lastSequence)
-            do throws(EngineError) {
-                _ = try engine.recordCursor(after: position)
-                return false
-            } catch {
-                return error.code == .trimmed
-            }
-        }
-    }
-
     @Test func whoIsTooFarBehindGetsWhatHasChanged() async throws {
         let cluster = try MemberCluster(voters: 2)
-        try await leaveBehind(cluster, values: 3_000, changed: 40)
+        try await cluster.leaveBehind(values: 3_000, changed: 40)
         let before = cluster.network.payloadCount(of: cluster.ids[0])
         let follower = try cluster.open(1)
         try await cluster.waitUntilEqual()
@@ -132,7 +72,7 @@ import Testing
 
     @Test func changesGoOnWhereTheyWereBrokenOff() async throws {
         let cluster = try MemberCluster(voters: 2)
-        try await leaveBehind(cluster, values: 600, changed: 40)
+        try await cluster.leaveBehind(values: 600, changed: 40)
         var generator = SeededGenerator(seed: 9)
         for number in 0..<2_000 {
             let value = (0..<1_000).map { _ in UInt8.random(in: 0...255, using: &generator) }
@@ -162,7 +102,7 @@ import Testing
 
     @Test func whoIsTooFarBehindForChangesGetsEverything() async throws {
         let cluster = try MemberCluster(voters: 2)
-        try await leaveBehind(cluster, values: 300, changed: 40)
+        try await cluster.leaveBehind(values: 300, changed: 40)
         // Nobody knows any more what was deleted.
         let engine = try #require(try cluster[0].engine)
         try await engine.compact()
@@ -176,7 +116,7 @@ import Testing
     @Test func aDamagedCopyIsNotAdopted() async throws {
         let cluster = try MemberCluster(voters: 2)
         cluster.options.copyRate = 4 << 20
-        let leader = try trimmedLeader(cluster, values: 4_000)
+        let leader = try cluster.trimmedLeader(values: 4_000)
         try cluster.open(1)
         try await MemberCluster.wait("some of it has come") {
             cluster.network.payloadCount(of: cluster.ids[0]) >= 6

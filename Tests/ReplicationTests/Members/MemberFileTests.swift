@@ -154,7 +154,7 @@ import Testing
             let value = (0..<900).map { _ in UInt8.random(in: 0...255, using: &generator) }
             try engine.put(value, for: "\(number)", ack: .memory)
         }
-        let copies = OutgoingCopies(directory: directory, rate: nil)
+        let copies = OutgoingCopies(directory: directory, rate: nil) { _ in }
         let offer = try copies.offer(
             of: engine,
             since: .zero,

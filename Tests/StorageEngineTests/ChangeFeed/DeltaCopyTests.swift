@@ -183,6 +183,33 @@ import Testing
         for engine in [copy, leader, other] { try engine.close() }
     }
 
+    @Test func aDeltaLeavesTheSpaceThatWritesNeed() throws {
+        let disk = SimulatedFileSystem()
+        var options = options(copies: false)
+        options.lowSpaceLimit = 1 << 20
+        let leader = try Engine.open(at: "leader", options: options, environment: environment(disk))
+        try leader.put("v", for: "a", ack: .disk)
+        var generator = SeededGenerator(seed: 8)
+        for number in 0..<1_000 {
+            let value = (0..<1_000).map { _ in UInt8.random(in: 0...255, using: &generator) }
+            try leader.put(value, for: "k\(number)", ack: .memory)
+        }
+        try leader.flush()
+        // There is room for all of it, if writes are left with none.
+        disk.capacity = disk.usedSpace + (2 << 20) + 400_000
+        let error = #expect(throws: EngineError.self) {
+            try leader.copyChanges(after: 1, to: "changes")
+        }
+        #expect(error?.code == .noSpace)
+        let names = disk.names(inDirectory: ".", .cached) ?? disk.names(inDirectory: "", .cached)
+        #expect(names?.contains { $0.contains("changes") } == false)
+        #expect(leader.metrics.stallReason == nil)
+        try leader.put("w", for: "a", ack: .disk)
+        disk.capacity = .max
+        _ = try leader.copyChanges(after: 1, to: "changes")
+        try leader.close()
+    }
+
     @Test(arguments: SimulatedProfile.allCases)
     func everyCrashLeavesTheOldStoreAndAWholeNewOneOrNone(profile: SimulatedProfile) throws {
         let disk = SimulatedFileSystem(profile: profile)

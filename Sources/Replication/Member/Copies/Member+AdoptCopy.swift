@@ -39,7 +39,18 @@ extension Member {
             }
         } catch {
             // Which store is the member's, MEMBER says.
-            lock.with { if life == state.life { restart(for: error) } }
+            lock.with {
+                if offer.kind == .delta, Self.isForGood(error) { state.needsWholeCopy = true }
+                if life == state.life { restart(for: error) }
+            }
+        }
+    }
+
+    /// Whether the same changes would not go together with the store the next time, either.
+    private static func isForGood(_ error: EngineError) -> Bool {
+        switch error.code {
+        case .noSpace, .stalled, .closed: false
+        default: true
         }
     }
 
@@ -115,6 +126,7 @@ extension Member {
         }
         lock.with {
             guard life == state.life else { return }
+            state.needsWholeCopy = false
             put(opened, generation)
             give(.copyAdopted(generation: generation))
         }

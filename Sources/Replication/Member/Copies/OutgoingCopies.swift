@@ -54,6 +54,8 @@ final class OutgoingCopies: @unchecked Sendable {
     private let directory: StoreDirectory
     /// The most bytes that are read in a second.
     let rate: UInt64?
+    /// Is told why changes could not be copied.
+    private let tell: @Sendable (EngineError) -> Void
     private var copies: [Copy] = []
     private var nextNumber: UInt64 = 1
 
@@ -61,14 +63,19 @@ final class OutgoingCopies: @unchecked Sendable {
     private static let idleMax: Tick = 60_000
     private static let slotPrefix = "member-copy-"
 
-    init(directory: StoreDirectory, rate: UInt64?) {
+    init(
+        directory: StoreDirectory,
+        rate: UInt64?,
+        tell: @escaping @Sendable (EngineError) -> Void
+    ) {
         self.directory = directory
         self.rate = rate
+        self.tell = tell
     }
 
     /// A copy for a follower whose log ends at a place, or before: one that there is, or a new one.
-    /// What has changed since that place when that is known, and the follower's state is exactly
-    /// that of it; everything otherwise.
+    /// What has changed since that place when that is known, the follower's state is exactly that
+    /// of it, and there is room for it; everything otherwise, which takes hardly any.
     ///
     /// - Throws: ``EngineError`` when none can be made.
     func offer(
@@ -93,7 +100,7 @@ final class OutgoingCopies: @unchecked Sendable {
         let path = "\(directory.path)/\(name)"
         var made: (epochs: [EpochEntry], end: Position)?
         if !isWhole, tail.sequence > 0 {
-            made = try Self.copyChanges(of: engine, after: tail.sequence, to: path)
+            made = try copyChanges(of: engine, after: tail.sequence, to: path)
         }
         let start = made == nil ? nil : tail
         let (epochs, end) = if let made { made } else { try engine.copy(to: path) }
@@ -119,8 +126,9 @@ final class OutgoingCopies: @unchecked Sendable {
         return copy.offer
     }
 
-    /// What has changed since a sequence; `nil` when deletions may be forgotten since.
-    private static func copyChanges(
+    /// What has changed since a sequence; `nil` when deletions may be forgotten since, or there is
+    /// too little room.
+    private func copyChanges(
         of engine: Engine,
         after sequence: UInt64,
         to path: String
@@ -128,8 +136,13 @@ final class OutgoingCopies: @unchecked Sendable {
         do throws(EngineError) {
             return try engine.copyChanges(after: sequence, to: path)
         } catch {
-            guard error.code == .trimmed else { throw error }
-            return nil
+            switch error.code {
+            case .trimmed: return nil
+            case .noSpace:
+                tell(error)
+                return nil
+            default: throw error
+            }
         }
     }
 

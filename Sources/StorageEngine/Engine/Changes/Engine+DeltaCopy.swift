@@ -12,6 +12,8 @@
 //     lower than they were written. So the other store knows of deletions from its end on alone: it
 //     gives no delta that begins before.
 // (5) Either store appears as a whole, see `StagedDirectory`. Its log begins behind its segments.
+// (6) A delta is worth less than the writes of the store that it is made of: while it is written,
+//     so much space stays free that these are not refused.
 
 extension Engine {
     /// Makes a store of what has changed since a sequence; blocks.
@@ -20,7 +22,8 @@ extension Engine {
     ///   - start: Where the delta begins.
     ///   - path: Must be absent, or an empty directory; its parent must exist.
     /// - Returns: The epochs of the history, and where the delta ends.
-    /// - Throws: As ``delta(after:)`` and ``checkpoint(at:)-(_)``.
+    /// - Throws: As ``delta(after:)`` and ``checkpoint(at:)-(_)``; `noSpace` when less than twice
+    ///   ``Options/lowSpaceLimit`` would stay free. Nothing is left of it then.
     package func copyChanges(
         after start: UInt64,
         to path: String
@@ -32,10 +35,13 @@ extension Engine {
         let epochs = pipeline.epochs.filter { $0.lastSequenceBefore < end.sequence }
         let staged = try StagedDirectory(path: path, in: pipeline.environment.fileSystem)
         do throws(EngineError) {
+            let spare = SpareSpace(staged.directory, pipeline.maintenance.limits)
+            try spare.check()
             let output = StoreOfSegments(
                 directory: staged.directory,
                 historyID: historyID,
-                numbers: SegmentNumbers(next: 1)
+                numbers: SegmentNumbers(next: 1),
+                pace: { _ throws(EngineError) in try spare.check() }
             )
             let segments = try output.write(DeltaStream(delta, behind: start))
             // They do not overlap, and stand in the order of their keys.
@@ -90,6 +96,34 @@ extension Engine {
     }
 }
 
+/// Sees to it that what is written for others leaves room for the store's own writes, flushes and
+/// compactions: twice what writes need, so that those do not come near their limit at once.
+///
+/// Thread safety: immutable.
+private struct SpareSpace: Sendable {
+    private let directory: StoreDirectory
+    private let limit: UInt64
+
+    init(_ directory: StoreDirectory, _ limits: Maintenance.Limits) {
+        self.directory = directory
+        let (limit, overflow) = limits.lowSpaceLimit.multipliedReportingOverflow(by: 2)
+        self.limit = overflow ? .max : limit
+    }
+
+    /// Throws `noSpace` when too little is free. A system that does not say how much is free
+    /// refuses nothing before the disk is full.
+    func check() throws(EngineError) {
+        let free: UInt64
+        do throws(EngineError) { free = try directory.freeSpace() } catch { return }
+        guard free >= limit else {
+            throw EngineError(
+                .noSpace,
+                "copying what has changed: \(free) bytes are free, at least \(limit) must stay so"
+            )
+        }
+    }
+}
+
 /// The entries of a delta.
 private final class DeltaStream: EntryStream {
     private var delta: Delta
@@ -113,6 +147,8 @@ private struct StoreOfSegments {
     let directory: StoreDirectory
     let historyID: UniqueID
     let numbers: SegmentNumbers
+    /// See ``SegmentOutput/pace``.
+    var pace: @Sendable (Int) throws(EngineError) -> Void = { _ throws(EngineError) in }
 
     /// Writes entries as segments, in the order of their keys.
     func write(_ stream: EntryStream) throws(EngineError) -> [Segment] {
@@ -120,7 +156,8 @@ private struct StoreOfSegments {
             to: directory,
             historyID: historyID,
             numbers: numbers,
-            segmentSize: CompactionLimits().segmentSize
+            segmentSize: CompactionLimits().segmentSize,
+            pace: pace
         )
         return try output.write(stream)
     }
