@@ -160,7 +160,7 @@ import Testing
             since: .zero,
             isWhole: false,
             id: { 77 },
-            now: 0
+            now: { 0 }
         )
         #expect(offer.partCount > 3)
         // The same is offered again.
@@ -169,7 +169,7 @@ import Testing
             since: .zero,
             isWhole: true,
             id: { 78 },
-            now: 0
+            now: { 0 }
         )
         #expect(again == offer)
         var incoming = IncomingCopy(directory: directory, number: 2)

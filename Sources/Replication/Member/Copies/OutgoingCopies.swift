@@ -83,7 +83,7 @@ final class OutgoingCopies: @unchecked Sendable {
         since tail: Tail,
         isWhole: Bool,
         id: () -> UInt64,
-        now: Tick
+        now: () -> Tick
     ) throws(EngineError) -> CopyOffer {
         let known = copies.last { copy in
             let fits = copy.start.map { !isWhole && $0 == tail } ?? true
@@ -91,19 +91,41 @@ final class OutgoingCopies: @unchecked Sendable {
                 && isUsable(copy)
         }
         if let known {
-            known.lastUsed = now
+            known.lastUsed = now()
             return known.offer
         }
         let number = nextNumber
         nextNumber += 1
+        do throws(EngineError) {
+            let start = isWhole ? nil : tail
+            let copy = try make(number, of: engine, since: start, id: id, now: now)
+            copies.append(copy)
+            return copy.offer
+        } catch {
+            remove(number, of: engine)
+            throw error
+        }
+    }
+
+    /// Makes a copy: of what has changed since a place, if there is one and that can be.
+    private func make(
+        _ number: UInt64,
+        of engine: Engine,
+        since tail: Tail?,
+        id: () -> UInt64,
+        now: () -> Tick
+    ) throws(EngineError) -> Copy {
         let name = MemberDirectory.copy(number)
         let path = "\(directory.path)/\(name)"
+        // First of all: what is written while the copy is made must be there for who takes it.
+        try engine.createSlot(Self.slot(number))
         var made: (epochs: [EpochEntry], end: Position)?
-        if !isWhole, tail.sequence > 0 {
+        if let tail, tail.sequence > 0 {
             made = try copyChanges(of: engine, after: tail.sequence, to: path)
         }
         let start = made == nil ? nil : tail
         let (epochs, end) = if let made { made } else { try engine.copy(to: path) }
+        try engine.acknowledge(end, slot: Self.slot(number))
         let place = try directory.subdirectory(name)
         var entries: [CopyFormat.Entry] = []
         for name in try place.list().known where name != .lock {
@@ -113,18 +135,18 @@ final class OutgoingCopies: @unchecked Sendable {
                 CopyFormat.Entry(name: name, size: size, checksum: try file.digest(size))
             )
         }
-        try engine.createSlot("\(Self.slotPrefix)\(number)", after: end)
-        let copy = Copy(
+        return Copy(
             (id(), LogOutline(epochs, end), start),
             number: number,
             in: place,
             of: engine,
             entries,
-            now: now
+            // It is idle from now on: making it may have taken long.
+            now: now()
         )
-        copies.append(copy)
-        return copy.offer
     }
+
+    private static func slot(_ number: UInt64) -> String { "\(slotPrefix)\(number)" }
 
     /// What has changed since a sequence; `nil` when deletions may be forgotten since, or there is
     /// too little room.
@@ -148,7 +170,7 @@ final class OutgoingCopies: @unchecked Sendable {
 
     /// Whether whoever takes the copy can go on behind it.
     private func isUsable(_ copy: Copy) -> Bool {
-        copy.engine.slots.contains { $0.name == "\(Self.slotPrefix)\(copy.number)" && !$0.isLost }
+        copy.engine.slots.contains { $0.name == Self.slot(copy.number) && !$0.isLost }
     }
 
     /// A part of a copy; `nil` when there is no such copy any more.
@@ -187,23 +209,21 @@ final class OutgoingCopies: @unchecked Sendable {
     func removeIdle(now: Tick) {
         let idle = copies.filter { now - $0.lastUsed > Self.idleMax }
         copies.removeAll { now - $0.lastUsed > Self.idleMax }
-        for copy in idle { remove(copy) }
+        for copy in idle { remove(copy.number, of: copy.engine) }
     }
 
     func removeAll() {
         let all = copies
         copies = []
-        for copy in all { remove(copy) }
+        for copy in all { remove(copy.number, of: copy.engine) }
     }
 
     /// What is left goes with the next opening.
-    private func remove(_ copy: Copy) {
+    private func remove(_ number: UInt64, of engine: Engine) {
         do throws(EngineError) {
-            try directory.removeTree(MemberDirectory.copy(copy.number))
+            try directory.removeTree(MemberDirectory.copy(number))
         } catch {}
-        do throws(EngineError) {
-            try copy.engine.dropSlot("\(Self.slotPrefix)\(copy.number)")
-        } catch {}
+        do throws(EngineError) { try engine.dropSlot(Self.slot(number)) } catch {}
     }
 
     /// Drops the slots that an earlier opening left.
@@ -225,14 +245,19 @@ extension Member {
     }
 
     private func openCopy(_ session: UInt64, _ since: Tail, isWhole: Bool, _ life: UInt64) {
-        guard let engine = lock.with({ life == state.life ? state.engine : nil }) else { return }
+        // A follower that has waited too long for another copy to be made has greeted anew, and
+        // asks again.
+        let found = lock.with {
+            life == state.life && state.core.sessions.contains(session) ? state.engine : nil
+        }
+        guard let engine = found else { return }
         do throws(EngineError) {
             let offer = try copies.offer(
                 of: engine,
                 since: since,
                 isWhole: isWhole,
                 id: environment.entropy,
-                now: now
+                now: { now }
             )
             lock.with {
                 guard life == state.life, state.engine === engine else { return }

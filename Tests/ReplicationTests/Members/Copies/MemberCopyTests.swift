@@ -113,6 +113,15 @@ import Testing
         #expect(!cluster.hasHappened("#1 copyingChanges("))
     }
 
+    @Test func noCopyIsMadeForWhoIsGone() throws {
+        let cluster = try MemberCluster(voters: 2)
+        let leader = try cluster.trimmedLeader(values: 10)
+        let open = CoreAction.openCopy(session: 99, since: .zero, resuming: nil, isWhole: true)
+        leader.performCopy(open, 0)
+        #expect(leader.engine?.slots.isEmpty == true)
+        #expect(try cluster.place(0).list().unknown == [MemberDirectory.store(1)])
+    }
+
     @Test func aDamagedCopyIsNotAdopted() async throws {
         let cluster = try MemberCluster(voters: 2)
         cluster.options.copyRate = 4 << 20
