@@ -3,9 +3,10 @@ internal import StorageEngine
 /// The copies of the store that are handed out. Each is a checkpoint, or has what changed since a
 /// place, in a directory of its own; and a slot that keeps the log from its end on.
 ///
-/// Thread safety: belongs to the jobs of copies, and once these have ended to whoever ended them.
+/// Thread safety: ``offer(of:since:isWhole:id:now:)`` belongs to the jobs that make copies, parts
+/// and removals to those of copies, and once both have ended to whoever ended them.
 final class OutgoingCopies: @unchecked Sendable {
-    private final class Copy {
+    private final class Copy: @unchecked Sendable {
         let offer: CopyOffer
         /// Where a delta begins; `nil` for a whole copy.
         let start: Tail?
@@ -17,6 +18,7 @@ final class OutgoingCopies: @unchecked Sendable {
         /// Where each file begins in the stream.
         let starts: [UInt64]
         let size: UInt64
+        // The lock of the copies.
         var lastUsed: Tick
 
         init(
@@ -56,8 +58,13 @@ final class OutgoingCopies: @unchecked Sendable {
     let rate: UInt64?
     /// Is told why changes could not be copied.
     private let tell: @Sendable (EngineError) -> Void
-    private var copies: [Copy] = []
+    // The jobs that make copies.
     private var nextNumber: UInt64 = 1
+    private let lock = Lock()
+    // The lock.
+    private var copies: [Copy] = []
+    /// Counts the times that all copies were removed: one that was being made then goes as well.
+    private var removals: UInt64 = 0
 
     /// A copy that nobody asked for so long is removed, in milliseconds.
     private static let idleMax: Tick = 60_000
@@ -85,25 +92,36 @@ final class OutgoingCopies: @unchecked Sendable {
         id: () -> UInt64,
         now: () -> Tick
     ) throws(EngineError) -> CopyOffer {
-        let known = copies.last { copy in
+        let (all, removals) = lock.with { (copies, self.removals) }
+        let known = all.last { copy in
             let fits = copy.start.map { !isWhole && $0 == tail } ?? true
             return fits && copy.engine === engine && !tail.ranksAbove(copy.offer.log.tail)
                 && isUsable(copy)
         }
-        if let known {
-            known.lastUsed = now()
-            return known.offer
-        }
+        if let known, use(known, now: now()) { return known.offer }
         let number = nextNumber
         nextNumber += 1
         do throws(EngineError) {
             let start = isWhole ? nil : tail
             let copy = try make(number, of: engine, since: start, id: id, now: now)
-            copies.append(copy)
+            try lock.with { () throws(EngineError) in
+                // The store that it is of is not the member's any more.
+                guard removals == self.removals else { throw .closed }
+                copies.append(copy)
+            }
             return copy.offer
         } catch {
             remove(number, of: engine)
             throw error
+        }
+    }
+
+    /// Notes that a copy is wanted still; `false` when it was removed meanwhile.
+    private func use(_ copy: Copy, now: Tick) -> Bool {
+        lock.with {
+            guard copies.contains(where: { $0 === copy }) else { return false }
+            copy.lastUsed = max(copy.lastUsed, now)
+            return true
         }
     }
 
@@ -177,9 +195,10 @@ final class OutgoingCopies: @unchecked Sendable {
     ///
     /// - Throws: ``EngineError`` with code `io`.
     func part(_ index: UInt64, of id: UInt64, now: Tick) throws(EngineError) -> [UInt8]? {
-        guard let copy = copies.first(where: { $0.offer.id == id }), index < copy.offer.partCount
-        else { return nil }
-        copy.lastUsed = now
+        let found = lock.with { copies.first { $0.offer.id == id } }
+        guard let copy = found, index < copy.offer.partCount, use(copy, now: now) else {
+            return nil
+        }
         var offset = index * CopyFormat.partSize
         let end = min(offset + CopyFormat.partSize, copy.size)
         var bytes: [UInt8] = []
@@ -207,14 +226,20 @@ final class OutgoingCopies: @unchecked Sendable {
 
     /// Removes what nobody has asked for for long.
     func removeIdle(now: Tick) {
-        let idle = copies.filter { now - $0.lastUsed > Self.idleMax }
-        copies.removeAll { now - $0.lastUsed > Self.idleMax }
+        let idle = lock.with {
+            let idle = copies.filter { now > $0.lastUsed + Self.idleMax }
+            copies.removeAll { now > $0.lastUsed + Self.idleMax }
+            return idle
+        }
         for copy in idle { remove(copy.number, of: copy.engine) }
     }
 
     func removeAll() {
-        let all = copies
-        copies = []
+        let all = lock.with {
+            removals += 1
+            defer { copies = [] }
+            return copies
+        }
         for copy in all { remove(copy.number, of: copy.engine) }
     }
 
@@ -230,73 +255,6 @@ final class OutgoingCopies: @unchecked Sendable {
     static func dropSlots(of engine: Engine) {
         for slot in engine.slots where slot.name.hasPrefix(slotPrefix) {
             do throws(EngineError) { try engine.dropSlot(slot.name) } catch {}
-        }
-    }
-}
-
-extension Member {
-    func performCopy(_ action: CoreAction, _ life: UInt64) {
-        switch action {
-        case .openCopy(let session, let since, _, let isWhole):
-            openCopy(session, since, isWhole: isWhole, life)
-        case .readPart(let session, let copy, let index): readPart(session, copy, index, life)
-        default: preconditionFailure("no action of copies")
-        }
-    }
-
-    private func openCopy(_ session: UInt64, _ since: Tail, isWhole: Bool, _ life: UInt64) {
-        // A follower that has waited too long for another copy to be made has greeted anew, and
-        // asks again.
-        let found = lock.with {
-            life == state.life && state.core.sessions.contains(session) ? state.engine : nil
-        }
-        guard let engine = found else { return }
-        do throws(EngineError) {
-            let offer = try copies.offer(
-                of: engine,
-                since: since,
-                isWhole: isWhole,
-                id: environment.entropy,
-                now: { now }
-            )
-            lock.with {
-                guard life == state.life, state.engine === engine else { return }
-                give(.copyOpened(session: session, offer))
-            }
-        } catch {
-            // The follower asks again when nothing comes.
-            broadcast.send(.storeFailed(error))
-        }
-    }
-
-    private func readPart(_ session: UInt64, _ copy: UInt64, _ index: UInt64, _ life: UInt64) {
-        do throws(EngineError) {
-            guard let bytes = try copies.part(index, of: copy, now: now) else { return }
-            pace(bytes.count)
-            lock.with {
-                guard life == state.life else { return }
-                let part = CopyPart(
-                    copy: copy,
-                    index: index,
-                    size: UInt64(bytes.count),
-                    payload: state.keep(.bytes(bytes))
-                )
-                give(.partRead(session: session, part), naming: part.payload)
-            }
-        } catch {
-            broadcast.send(.storeFailed(error))
-        }
-    }
-
-    /// Waits so long that no more is read than allowed.
-    private func pace(_ size: Int) {
-        guard let rate = copies.rate, rate > 0 else { return }
-        let nanoseconds = UInt64(size) * 1_000_000_000 / rate
-        let end = environment.time.monotonicNanoseconds + nanoseconds
-        lock.with {
-            while state.phase == .open, environment.time.monotonicNanoseconds < end {
-                changed.wait(lock, until: end)
-            }
         }
     }
 }

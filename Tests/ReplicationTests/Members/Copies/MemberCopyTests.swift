@@ -113,6 +113,31 @@ import Testing
         #expect(!cluster.hasHappened("#1 copyingChanges("))
     }
 
+    @Test func whoTakesACopyDoesNotWaitForAnotherThatIsMade() async throws {
+        let cluster = try MemberCluster(voters: 3)
+        let gate = Gate()
+        cluster.entropy[0] = {
+            gate.pass()
+            return Environment.system().entropy()
+        }
+        cluster.options.copyRate = 400_000
+        try await cluster.leaveBehind(values: 300, changed: 40)
+        try cluster.open(1)
+        try await MemberCluster.wait("some of it has come") { cluster.hasHappened("#1 copyingChanges(") }
+        // Everything for the new one is made, and named, which takes until the gate is open.
+        gate.close()
+        defer { gate.open() }
+        try cluster.open(2)
+        try await MemberCluster.wait("a copy is being made") { gate.isHolding }
+        try await MemberCluster.wait("the other one is there") {
+            try cluster[1].engine != nil && cluster.haveSameContents(0, 1)
+        }
+        #expect(gate.isHolding)
+        gate.open()
+        try await cluster.waitUntilEqual()
+        #expect(try cluster.haveSameContents(0, 2))
+    }
+
     @Test func noCopyIsMadeForWhoIsGone() throws {
         let cluster = try MemberCluster(voters: 2)
         let leader = try cluster.trimmedLeader(values: 10)
@@ -226,5 +251,35 @@ import Testing
         try cluster.open(0)
         let error = #expect(throws: EngineError.self) { try cluster.open(0) }
         #expect(error?.code == .locked)
+    }
+}
+
+/// Holds whoever passes while it is closed.
+///
+/// Thread safety: every method may be called from any thread.
+private final class Gate: @unchecked Sendable {
+    private let lock = Lock()
+    private let condition = Condition()
+    // The lock.
+    private var isClosed = false
+    private var waiting = 0
+
+    var isHolding: Bool { lock.with { waiting > 0 } }
+
+    func close() { lock.with { isClosed = true } }
+
+    func open() {
+        lock.with {
+            isClosed = false
+            condition.broadcast()
+        }
+    }
+
+    func pass() {
+        lock.with {
+            waiting += 1
+            while isClosed { condition.wait(lock) }
+            waiting -= 1
+        }
     }
 }
