@@ -305,7 +305,8 @@ extension ReplicationRun {
         case .suspect: counts[.suspects] += 1
         case .noLongerSuspect: counts[.suspectsCleared] += 1
         case .steppedDown: counts[.stepDowns] += 1
-        case .consulting: break
+        case .consulting, .begunWithout: break
+        case .historyFound: counts[.wrongHistory] += 1
         case .adopting: counts[.adoptions] += 1
         case .promotionFailed: counts[.failedPromotions] += 1
         case .lossAccepted:

@@ -15,6 +15,10 @@ public enum MemberEvent: Sendable, Hashable {
     case refused(UniqueID, String)
     /// The other member has another history.
     case wrongHistory(UniqueID)
+    /// The member was to begin a history and does not: that one has one, or is about to begin one.
+    case historyFound(at: UniqueID)
+    /// The member begins a history, and these voters could not be asked whether they have one.
+    case begunWithout([UniqueID])
     /// Records are missing between the log and what a feeder sent; it is asked again.
     case gap(from: UniqueID)
     /// The log is cut back: the leader's went another way. What is cut is in `quarantine/`.
@@ -59,6 +63,10 @@ extension Member {
         broadcast.send(MemberEvent(notice))
         if case .promotionFailed = notice { failPromotion() }
         if case .steppedDown = notice { failPromotion() }
+        if case .historyFound(let member) = notice {
+            state.otherHistory = member
+            changed.broadcast()
+        }
     }
 }
 
@@ -86,6 +94,8 @@ extension MemberEvent {
         case .promotionFailed: self = .promotionFailed
         case .lossAccepted(let consulted): self = .lossAccepted(consulted: consulted)
         case .wrongHistory(let member): self = .wrongHistory(member)
+        case .historyFound(let member): self = .historyFound(at: member)
+        case .begunWithout(let voters): self = .begunWithout(voters)
         }
     }
 }

@@ -200,6 +200,40 @@ import Testing
         _ = try await members[0].put("2", for: "a", replicas: .allFollowers(at: .disk))
     }
 
+    @Test func anEmptiedLeaderBeginsNoSecondHistory() async throws {
+        let cluster = try MemberCluster(voters: 3)
+        let members = try await cluster.start()
+        _ = try await members[0].put("1", for: "a", replicas: .allFollowers(at: .disk))
+        let history = members[1].status.history
+        try cluster.close(0)
+        try cluster.empty(0)
+        let empty = try cluster.open(0)
+        let error = #expect(throws: ReplicationError.self) {
+            try empty.bootstrap(asking: .seconds(60))
+        }
+        guard case .historyFound = error else {
+            Issue.record("\(String(describing: error))")
+            return
+        }
+        #expect(empty.status.history == nil)
+        // It is fed like any other, once somebody leads.
+        try await cluster[1].promote()
+        try await cluster.waitUntilEqual()
+        #expect(cluster.members.allSatisfy { $0?.status.history == history })
+        #expect(try MemberCluster.contents(empty) == ["a": "1"])
+    }
+
+    @Test func whoAsksAndIsAloneBeginsInTheEnd() throws {
+        let cluster = try MemberCluster(voters: 3)
+        let member = try cluster.open(0)
+        try member.bootstrap(asking: .milliseconds(300))
+        #expect(member.status.activity == .leading)
+        let again = #expect(throws: ReplicationError.self) {
+            try member.bootstrap(asking: .milliseconds(300))
+        }
+        #expect(again == .notNew)
+    }
+
     @Test func aVoterRestoredFromABackupCatchesUpBeforeItCounts() async throws {
         let cluster = try MemberCluster(voters: 3)
         let members = try await cluster.start()
