@@ -32,6 +32,19 @@ extension ReplicationRun {
         return offer
     }
 
+    /// Parts wait in memory for the disk, which takes them in order.
+    func store(_ part: CopyPart, _ offer: CopyOffer, _ member: SimulatedMember) {
+        member.heldSize += part.size
+        if member.heldSize > options.settings.windowSize + part.size {
+            oracle.violate("#\(member.slot) holds \(member.heldSize) bytes of a copy in memory")
+        }
+        if member.isDiskSlow { counts[.heldParts] += 1 }
+        let delay = member.isDiskSlow && !isCalm ? 300 + random(1_000) : 1 + random(10)
+        member.partsStoredAt = max(now + 1, member.partsStoredAt) + delay
+        let happening = Happening.stored(member.slot, life: member.life, part, offer)
+        queue.add(happening, at: member.partsStoredAt)
+    }
+
     func adopt(_ member: SimulatedMember, _ offer: CopyOffer) {
         counts[.copies] += 1
         if offer.kind == .delta {

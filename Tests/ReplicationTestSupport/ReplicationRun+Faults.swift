@@ -32,6 +32,8 @@ extension ReplicationRun {
         member.markInFlight = nil
         member.cutInFlight = nil
         member.copyInFlight = nil
+        member.heldSize = 0
+        member.partsStoredAt = 0
     }
 
     private func kill(_ member: SimulatedMember, power: Bool) {

@@ -75,11 +75,13 @@ extension ReplicationRun {
             let part = CopyPart(copy: copy, index: index, size: 500, payload: index)
             answer(.partRead(session: session, part), member)
         case .storePart(let part, let offer):
-            member.store.partialCopy = PartialCopy(offer: offer, next: part.index + 1)
+            store(part, offer, member)
         case .adoptCopy(let offer, let generation):
             member.copyInFlight = offer
             let happening = Happening.adopt(slot, life: life, offer, generation: generation)
-            queue.add(happening, at: now + diskDelay(member, 5 + random(100)))
+            // Behind the parts, which are stored in order.
+            let start = max(now, member.partsStoredAt)
+            queue.add(happening, at: start + diskDelay(member, 5 + random(100)))
         default:
             break
         }
@@ -188,6 +190,12 @@ extension ReplicationRun {
                 member.cutInFlight = nil
                 member.generation = generation
                 give(.cut(cut(member, to: end), generation: generation), to: member)
+            }
+        case .stored(let slot, let life, let part, let offer):
+            withLive(slot, life, happening) { member in
+                member.store.partialCopy = PartialCopy(offer: offer, next: part.index + 1)
+                member.heldSize -= part.size
+                give(.partStored(part), to: member)
             }
         case .adopt(let slot, let life, let offer, let generation):
             withLive(slot, life, happening) { member in

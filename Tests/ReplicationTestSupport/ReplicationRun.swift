@@ -17,6 +17,7 @@ package final class ReplicationRun {
         /// An answer of the host to its core.
         case host(Int, life: Int, CoreEvent)
         case cut(Int, life: Int, Tail, generation: UInt64)
+        case stored(Int, life: Int, CopyPart, CopyOffer)
         case adopt(Int, life: Int, CopyOffer, generation: UInt64)
         case restart(Int, life: Int, isClean: Bool)
         case heal(Int)
@@ -187,7 +188,7 @@ package final class ReplicationRun {
             }
         case .host(let slot, let life, let event):
             withLive(slot, life, happening) { give(event, to: $0) }
-        case .reached, .cut, .adopt:
+        case .reached, .cut, .stored, .adopt:
             performStore(happening)
         case .restart(let slot, let life, let isClean):
             if members[slot].life == life { start(members[slot], isClean: isClean) }

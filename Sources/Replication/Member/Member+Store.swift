@@ -220,8 +220,9 @@ extension Member {
             }
         } catch {
             incoming.discard()
-            lock.with { if life == state.life { restart(for: error) } }
+            return lock.with { if life == state.life { restart(for: error) } }
         }
+        lock.with { if life == state.life { give(.partStored(part)) } }
     }
 
     /// Where a copy is put together. Belongs to the jobs of the store.

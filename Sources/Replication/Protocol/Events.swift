@@ -81,6 +81,9 @@ package enum CoreEvent: Sendable {
     case fetched(session: UInt64, Fetched)
     case copyOpened(session: UInt64, CopyOffer)
     case partRead(session: UInt64, CopyPart)
+    /// A part of a copy that was to be stored is, and is not in memory any more. For each one, in
+    /// order.
+    case partStored(CopyPart)
     /// The copy is the store's state now, durably.
     case copyAdopted(generation: UInt64)
 

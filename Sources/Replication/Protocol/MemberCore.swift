@@ -137,7 +137,8 @@ package struct MemberCore: Sendable {
         case .opened(let isClean): open(isClean: isClean)
         case .tick: tick()
         case .received(let message, let peer): receive(message, from: peer)
-        case .appended, .reached, .cut, .fetched, .copyOpened, .partRead, .copyAdopted:
+        case .appended, .reached, .cut, .fetched, .copyOpened, .partRead, .partStored,
+            .copyAdopted:
             handleLog(event)
         case .write(let write): add(write)
         case .confirm(let ticket, let requirement): confirm(ticket, requirement)
@@ -191,6 +192,9 @@ package struct MemberCore: Sendable {
             feeder.opened(session, offer, &ground)
         case .partRead(let session, let part):
             feeder.read(session, part, &ground)
+        case .partStored(let part):
+            follower.stored(part, ground)
+            follower.report(feeder.reports, &ground)
         default:
             break
         }

@@ -42,4 +42,39 @@ import Testing
             cluster.hasHappened("#1 copyingChanges(") && cluster.hasHappened("#1 copying(")
         }
     }
+
+    @Test func aFullDiskHoldsUpACopyWithoutFillingTheMemory() async throws {
+        let cluster = try MemberCluster(voters: 2)
+        let disk = SimulatedFileSystem()
+        cluster.disks[1] = disk
+        cluster.options.settings.windowSize = 1 << 20
+        cluster.options.settings.stallMax = 500
+        let leader = try cluster.trimmedLeader(values: 6_000)
+        let full = SimulatedFault(.write, errno: ENOSPC, duration: .forever) {
+            $0.hasSuffix(".segment")
+        }
+        disk.inject(full)
+        let follower = try cluster.open(1)
+        var failures = 0
+        for await event in follower.events {
+            if case .storeFailed(let error) = event, error.code == .noSpace { failures += 1 }
+            if failures == 20 { break }
+        }
+        #expect(follower.heldSize <= (1 << 20) + CopyFormat.partSize)
+        #expect(UInt64(cluster.network.payloadCount(of: cluster.ids[0])) < 8)
+        disk.removeFaults()
+        try await cluster.waitUntilEqual()
+        #expect(try MemberCluster.contents(follower) == (try MemberCluster.contents(leader)))
+    }
+}
+
+extension Member {
+    /// The bytes that wait to be stored.
+    fileprivate var heldSize: UInt64 {
+        lock.with {
+            state.payloads.values.reduce(0) { sum, payload in
+                if case .bytes(let bytes) = payload { sum + UInt64(bytes.count) } else { sum }
+            }
+        }
+    }
 }
