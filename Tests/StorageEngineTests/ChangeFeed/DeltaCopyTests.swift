@@ -183,6 +183,51 @@ import Testing
         for engine in [copy, leader, other] { try engine.close() }
     }
 
+    @Test func manyChangesDoNotHoldUpWhoeverWritesNext() throws {
+        let leader = try open("leader")
+        try leader.put("v", for: "a", ack: .memory)
+        _ = try leader.copy(to: "\(directory.path)/copy")
+        var generator = SeededGenerator(seed: 21)
+        for number in 0..<600 {
+            let value = (0..<1_000).map { _ in UInt8.random(in: 0...255, using: &generator) }
+            try leader.put(value, for: "k\(number)", ack: .memory)
+        }
+        _ = try leader.copyChanges(after: 1, to: "\(directory.path)/changes")
+        let copy = try open("copy")
+        _ = try copy.combine(
+            with: "\(directory.path)/changes",
+            at: "\(directory.path)/next"
+        )
+        let segments = try names("changes").filter { $0.hasSuffix(".segment") }
+        #expect(segments.count > 20, "of the store's own size")
+        // Nothing compacts here: this is what the store begins with.
+        let environment = Environment(
+            fileSystem: PosixFileSystem(),
+            time: SystemTime(),
+            entropy: { 7 },
+            startsThreads: false
+        )
+        let next = try Engine.open(
+            at: "\(directory.path)/next",
+            options: options(copies: true),
+            environment: environment
+        )
+        let old = try #require(copy.metrics.levelSegments.first)
+        #expect(next.metrics.levelSegments.first == old + 1)
+        #expect(next.metrics.stallReason == nil)
+        next.abandon()
+        #expect(try state(leader) == state(open("next")))
+        for engine in [copy, leader] { try engine.close() }
+    }
+
+    private func names(_ name: String) throws -> [String] {
+        let place = try StoreDirectory.open(
+            path: "\(directory.path)/\(name)",
+            in: PosixFileSystem()
+        )
+        return try place.list().known.map(\.description)
+    }
+
     @Test func aDeltaLeavesTheSpaceThatWritesNeed() throws {
         let disk = SimulatedFileSystem()
         var options = options(copies: false)
@@ -190,13 +235,13 @@ import Testing
         let leader = try Engine.open(at: "leader", options: options, environment: environment(disk))
         try leader.put("v", for: "a", ack: .disk)
         var generator = SeededGenerator(seed: 8)
-        for number in 0..<1_000 {
+        for number in 0..<2_000 {
             let value = (0..<1_000).map { _ in UInt8.random(in: 0...255, using: &generator) }
             try leader.put(value, for: "k\(number)", ack: .memory)
         }
         try leader.flush()
         // There is room for all of it, if writes are left with none.
-        disk.capacity = disk.usedSpace + (2 << 20) + 400_000
+        disk.capacity = disk.usedSpace + (2 << 20) + 1_500_000
         let error = #expect(throws: EngineError.self) {
             try leader.copyChanges(after: 1, to: "changes")
         }

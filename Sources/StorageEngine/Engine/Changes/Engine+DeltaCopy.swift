@@ -7,7 +7,7 @@
 //     begins: it hides what the other store has, and nothing that is newer.
 // (2) Its `deltaHorizon` is that place: it knows of all deletions since.
 // (3) It goes only with a store that ends exactly there. Everything of that is put into segments,
-//     which stay as they are; what has changed is written into new ones, above them in level 0.
+//     which stay as they are; what has changed is written into a new one, above them in level 0.
 // (4) Tombstones with nothing to hide are left out then, as by a compaction; those of ranges stand
 //     lower than they were written. So the other store knows of deletions from its end on alone: it
 //     gives no delta that begins before.
@@ -43,7 +43,11 @@ extension Engine {
                 numbers: SegmentNumbers(next: 1),
                 pace: { _ throws(EngineError) in try spare.check() }
             )
-            let segments = try output.write(DeltaStream(delta, behind: start))
+            let segments = try output.write(
+                DeltaStream(delta, behind: start),
+                segmentSize: pipeline.maintenance.limits.compaction.segmentSize
+            )
+            try spare.check()
             // They do not overlap, and stand in the order of their keys.
             let placed = segments.map { LevelSegment(level: 1, info: $0.info) }
             try output.finish(
@@ -150,13 +154,16 @@ private struct StoreOfSegments {
     /// See ``SegmentOutput/pace``.
     var pace: @Sendable (Int) throws(EngineError) -> Void = { _ throws(EngineError) in }
 
-    /// Writes entries as segments, in the order of their keys.
-    func write(_ stream: EntryStream) throws(EngineError) -> [Segment] {
+    /// Writes entries as segments of about a size, in the order of their keys; `nil` for one.
+    func write(
+        _ stream: EntryStream,
+        segmentSize: UInt64?
+    ) throws(EngineError) -> [Segment] {
         let output = SegmentOutput(
             to: directory,
             historyID: historyID,
             numbers: numbers,
-            segmentSize: CompactionLimits().segmentSize,
+            segmentSize: segmentSize,
             pace: pace
         )
         return try output.write(stream)
@@ -254,7 +261,8 @@ private struct StoreOfChanges {
             deeper: Self.rows(version),
             registered: []
         )
-        let written = try output.write(stream)
+        // Of level 0 each segment counts, however small: many of them would hold up whoever writes.
+        let written = try output.write(stream, segmentSize: nil)
         let expected = tree.state.levels.joined().reduce(0) { $0 + $1.entryCount }
         guard stream.readCount == expected else {
             throw .corruption(
