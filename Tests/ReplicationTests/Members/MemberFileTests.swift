@@ -190,6 +190,11 @@ import Testing
         #expect(wrong?.code == .wrongStore)
         _ = try incoming.finish(offer, history: engine.historyID)
         let path = "\(place.path)/\(MemberDirectory.store(2))"
+        let before = try Engine.history(at: path, options: options, environment: .system())
+        #expect(try before == engine.history())
+        #expect(try IncomingCopy(directory: directory, number: 2).restore()?.offer == offer)
+        try incoming.settle()
+        #expect(try IncomingCopy(directory: directory, number: 2).restore() == nil)
         let adopted = try Engine.open(at: path, options: options)
         #expect(try adopted.history() == engine.history())
         try adopted.close()

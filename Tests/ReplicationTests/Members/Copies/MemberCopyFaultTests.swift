@@ -43,6 +43,119 @@ import Testing
         }
     }
 
+    @Test func aCopySurvivesADiskThatFailsWhileItIsAdopted() async throws {
+        let cluster = try MemberCluster(voters: 2)
+        let disk = SimulatedFileSystem()
+        cluster.disks[1] = disk
+        _ = try cluster.trimmedLeader(values: 3_000)
+        // Nobody reads it before it is whole; a read that fails is tried again at once.
+        for occurrence in [1, 2, 6, 7] {
+            disk.inject(
+                SimulatedFault(.read, errno: EIO, occurrence: occurrence) { name in
+                    name.hasSuffix(".segment")
+                }
+            )
+        }
+        try cluster.open(1)
+        try await cluster.waitUntilEqual()
+
+        #expect(try cluster.haveSameContents(0, 1))
+        #expect(disk.injectedFaultCount == 4)
+        let sent = cluster.network.payloadCount(of: cluster.ids[0])
+        #expect((12...18).contains(sent), "every part came once, of a dozen")
+        try await MemberCluster.wait("it was told") { cluster.hasHappened("#1 storeFailed(io") }
+    }
+
+    @Test func aFileWhoseSyncFailsComesAgain() async throws {
+        let cluster = try MemberCluster(voters: 2)
+        let disk = SimulatedFileSystem()
+        cluster.disks[1] = disk
+        let leader = try cluster.trimmedLeader(values: 1_000)
+        // The mark is synced when it has come, and again when all is checked.
+        disk.inject(SimulatedFault(.dataSync, errno: EIO, occurrence: 2) { $0 == "STORE" })
+        try cluster.open(1)
+        try await cluster.waitUntilEqual()
+        let image = disk.crashed(.none)
+        cluster.kill(1)
+        cluster.disks[1] = image
+        try cluster.open(1)
+        #expect(
+            try MemberCluster.contents(cluster[1]) == (try MemberCluster.contents(leader))
+        )
+    }
+
+    @Test func aCopyThatIsNotWhatWasOfferedIsNeverTheStore() async throws {
+        let cluster = try MemberCluster(voters: 2)
+        _ = try cluster.trimmedLeader(values: 600)
+        cluster.network.setChange { packet in
+            guard case .offer(let session, var offer) = packet.message else { return packet }
+            offer.log = LogOutline(table: offer.log.table, tail: offer.log.tail.damaged)
+            return Packet(message: .offer(session: session, offer), payload: [])
+        }
+        try cluster.open(1)
+        try await MemberCluster.wait("it is refused") {
+            cluster.hasHappened("#1 storeFailed(diverged")
+        }
+        #expect(try MemberFile.read(in: cluster.place(1))?.storeNumber == 1)
+        cluster.network.setChange { $0 }
+        try await cluster.waitUntilEqual()
+        #expect(try cluster.haveSameContents(0, 1))
+    }
+
+    @Test(arguments: [CopyOffer.Kind.base, .delta])
+    func aCrashNeverTakesBackHowFarACopyHasCome(kind: CopyOffer.Kind) async throws {
+        let cluster = try MemberCluster(voters: 2)
+        let disk = SimulatedFileSystem()
+        cluster.disks[1] = disk
+        var start = 0
+        switch kind {
+        case .base: _ = try cluster.trimmedLeader(values: 600)
+        case .delta:
+            try await cluster.leaveBehind(values: 200, changed: 30)
+            start = disk.traceEnd
+        }
+        let old = try MemberFile.read(in: StoreDirectory.make(path: "member", in: disk))
+        try cluster.open(1)
+        try await cluster.waitUntilEqual()
+        cluster.kill(1)
+
+        for policy in [CrashPolicy.all, .none] {
+            var history = disk.history()
+            var generator = SeededGenerator(seed: 12)
+            var reached: UInt64 = 0
+            for position in start...history.end {
+                history.advance(to: position)
+                let image = history.crashed(policy, using: &generator)
+                let now = try progress(image, since: old?.storeNumber ?? 0)
+                #expect(now >= reached, "position \(position), \(policy)")
+                reached = max(now, reached)
+            }
+            #expect(reached == .max, "it is the store in the end")
+        }
+    }
+
+    /// How many parts of a copy a disk holds; the most that there can be once it is the store.
+    private func progress(_ image: SimulatedFileSystem, since number: UInt64) throws -> UInt64 {
+        guard image.names(inDirectory: "member", .cached) != nil else { return 0 }
+        let directory = try StoreDirectory.open(path: "member", in: image)
+        guard let record = try MemberFile.read(in: directory) else { return 0 }
+        if record.storeNumber > max(number, 1) {
+            _ = try Engine.history(
+                at: "member/\(MemberDirectory.store(record.storeNumber))",
+                options: .quiet,
+                environment: Environment(
+                    fileSystem: image,
+                    time: SystemTime(),
+                    entropy: { 1 },
+                    startsThreads: false
+                )
+            )
+            return .max
+        }
+        let copy = IncomingCopy(directory: directory, number: record.storeNumber + 1)
+        return try copy.restore()?.next ?? 0
+    }
+
     @Test func aFullDiskHoldsUpACopyWithoutFillingTheMemory() async throws {
         let cluster = try MemberCluster(voters: 2)
         let disk = SimulatedFileSystem()
@@ -77,4 +190,9 @@ extension Member {
             }
         }
     }
+}
+
+extension Tail {
+    /// Another record at the same place.
+    fileprivate var damaged: Tail { Tail(epoch: epoch, sequence: sequence, logHash: ~logHash) }
 }

@@ -123,7 +123,9 @@ import Testing
         cluster.options.copyRate = 400_000
         try await cluster.leaveBehind(values: 300, changed: 40)
         try cluster.open(1)
-        try await MemberCluster.wait("some of it has come") { cluster.hasHappened("#1 copyingChanges(") }
+        try await MemberCluster.wait("some of it has come") {
+            cluster.hasHappened("#1 copyingChanges(")
+        }
         // Everything for the new one is made, and named, which takes until the gate is open.
         gate.close()
         defer { gate.open() }
