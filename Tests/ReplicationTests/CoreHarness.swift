@@ -21,8 +21,7 @@ struct CoreHarness {
         settings: Settings = Settings(),
         mark: Mark = Mark(),
         log: LogOutline = .empty,
-        isClean: Bool = true,
-        prepare: (inout MemberCore) -> Void = { _ in }
+        isClean: Bool = true
     ) throws {
         let ids = (1...UInt64(group.voters)).map(Self.id)
         let membership = try Membership(
@@ -39,7 +38,6 @@ struct CoreHarness {
         )
         self.mark = mark
         core.restore(log, Watermarks(all: log.tail.sequence))
-        prepare(&core)
         give(.opened(isClean: isClean))
     }
 

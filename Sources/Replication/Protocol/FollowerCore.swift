@@ -1,16 +1,5 @@
 import StorageEngine
 
-/// A copy that was begun, and how many of its parts the host has.
-package struct PartialCopy: Hashable, Sendable {
-    package var offer: CopyOffer
-    package var next: UInt64
-
-    package init(offer: CopyOffer, next: UInt64) {
-        self.offer = offer
-        self.next = next
-    }
-}
-
 /// Follows: greets a feeder, puts the log on the leader's line, takes packs, and reports.
 ///
 /// Thread safety: none; a value.

@@ -41,9 +41,9 @@ package import StorageEngine
 //  8. A report says what is so: of a log on the leader's line, in the leader's epoch, for this
 //     opening of the member. Points reached before the log was cut back are late, and dropped.
 //  9. Another history is refused, both ways. A member without one takes the feeder's, and only if
-//     its log is empty; it leads only by `bootstrap`, which asks the other voters first and gives up
-//     when one of them has a history, or is about to begin one. A host that knows the history of a
-//     new member writes it into its first mark, so that it takes no other.
+//     its log is empty; it leads only by `bootstrap`, which asks the other voters first and gives
+//     up when one of them has a history, or is about to begin one. A host that knows the history
+//     of a new member writes it into its first mark, so that it takes no other.
 // 10. Feeders may be relays: they hand on beats, never make them, and reports, never change them.
 //     The route that a beat took is in it, so that nobody is fed by whom it feeds.
 //
@@ -101,7 +101,7 @@ package struct MemberCore: Sendable {
     }
 
     /// Says that changes do not go together with the host's store, so that only a copy of the whole
-    /// state helps; before the first event.
+    /// state helps; before the first greeting.
     package mutating func requireWholeCopy() { follower.requireWholeCopy() }
 
     // MARK: What the host may ask
@@ -359,6 +359,33 @@ package struct MemberCore: Sendable {
         feeder.serve(line, &ground)
     }
 
+    private mutating func promote(acceptLoss: Bool) {
+        guard leader == nil, ground.role == .voter, ground.mark.history != nil else { return }
+        ground.remember { $0.leads = false }
+        follower.leave()
+        promotion = Promotion(cause: .command, acceptLoss: acceptLoss, &ground)
+    }
+
+    /// What is fed is always of the promised epoch, and only while there is a way to its leader.
+    private mutating func settle() {
+        if !canBegin { giveWay(to: follower.feeder ?? ground.mark.holder ?? ground.id) }
+        if let epoch = follower.epoch, epoch != ground.mark.promised { follower.leave() }
+        guard leader == nil else { return }
+        if let line = feeder.line, line.leadership.epoch != ground.mark.promised {
+            feeder.stop(&ground)
+        }
+        guard ground.settings.relays else { return }
+        if let line = follower.line {
+            if feeder.line?.route != line.route { feeder.serve(line, &ground) }
+        } else {
+            feeder.loseRoute()
+        }
+    }
+}
+
+// MARK: A new history
+
+extension MemberCore {
     /// Only the member that begins a history leads without a promise: there is nobody to give one.
     private mutating func bootstrap(_ history: UniqueID, _ patience: Tick) {
         guard canBegin, founding == nil else { return }
@@ -398,32 +425,11 @@ package struct MemberCore: Sendable {
         ground.remember { $0.history = history }
         lead(Epoch(number: 1, starter: ground.nextRandom()))
     }
+}
 
-    private mutating func promote(acceptLoss: Bool) {
-        guard leader == nil, ground.role == .voter, ground.mark.history != nil else { return }
-        ground.remember { $0.leads = false }
-        follower.leave()
-        promotion = Promotion(cause: .command, acceptLoss: acceptLoss, &ground)
-    }
+// MARK: Writes
 
-    /// What is fed is always of the promised epoch, and only while there is a way to its leader.
-    private mutating func settle() {
-        if !canBegin { giveWay(to: follower.feeder ?? ground.mark.holder ?? ground.id) }
-        if let epoch = follower.epoch, epoch != ground.mark.promised { follower.leave() }
-        guard leader == nil else { return }
-        if let line = feeder.line, line.leadership.epoch != ground.mark.promised {
-            feeder.stop(&ground)
-        }
-        guard ground.settings.relays else { return }
-        if let line = follower.line {
-            if feeder.line?.route != line.route { feeder.serve(line, &ground) }
-        } else {
-            feeder.loseRoute()
-        }
-    }
-
-    // MARK: Writes
-
+extension MemberCore {
     private mutating func add(_ write: Write) {
         guard leader == nil else {
             leader?.write(write, &ground)
