@@ -12,10 +12,10 @@ import Testing
         let cluster = try MemberCluster(voters: 2)
         let disk = SimulatedFileSystem()
         cluster.disks[0] = disk
-        cluster.options.engine.lowSpaceLimit = 3 << 20
+        cluster.options.engine.lowSpaceLimit = 8 << 20
         try await cluster.leaveBehind(values: 200, changed: 40)
         // Writes have room, and what has changed has not beside them.
-        disk.capacity = disk.usedSpace + (6 << 20) + 300_000
+        disk.capacity = disk.usedSpace + (12 << 20)
         try cluster.open(1)
         try await cluster.waitUntilEqual()
 
