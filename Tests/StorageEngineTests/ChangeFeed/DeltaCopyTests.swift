@@ -48,22 +48,6 @@ import Testing
         return state
     }
 
-    private func write(_ engine: Engine, using generator: inout SeededGenerator) throws {
-        for _ in 0..<Int.random(in: 1...300, using: &generator) {
-            let key = "k\(Int.random(in: 0..<150, using: &generator))"
-            switch Int.random(in: 0..<20, using: &generator) {
-            case 0..<5: try engine.delete(key, ack: .memory)
-            case 5:
-                let range = KeyRange(from: Array(key.utf8), to: Array(key.utf8) + [0x35])
-                try engine.deleteRange(range, ack: .memory)
-            case 6: _ = try engine.writeNoOp(ack: .memory)
-            default:
-                let size = Int.random(in: 0...200, using: &generator)
-                try engine.put(String(repeating: "v", count: size), for: key, ack: .memory)
-            }
-        }
-    }
-
     /// Takes in what the leader's log has behind the end of a copy.
     private func follow(_ copy: Engine, _ leader: Engine) throws {
         let cursor = try leader.recordCursor(after: copy.history().end)
@@ -79,7 +63,7 @@ import Testing
         var copy: Engine?
         var counts = (combined: 0, whole: 0)
         for round in 0..<24 {
-            try write(leader, using: &generator)
+            try leader.writeRandomly(withNoOps: true, using: &generator)
             if round % 7 == 3 { try leader.compact() }
             let name = "copy-\(round)"
             let next: Engine
@@ -112,7 +96,7 @@ import Testing
             #expect(found == expected, "seed \(seed), round \(round)")
             _ = try next.verify()
             if round % 2 == 0 {
-                try write(leader, using: &generator)
+                try leader.writeRandomly(withNoOps: true, using: &generator)
                 try follow(next, leader)
                 #expect(try state(next) == state(leader), "seed \(seed), round \(round)")
             }
@@ -267,26 +251,18 @@ import Testing
         }
         let leader = try open("leader", on: disk, copies: false)
         var generator = SeededGenerator(seed: 3)
-        try write(leader, using: &generator)
+        try leader.writeRandomly(withNoOps: true, using: &generator)
         _ = try leader.copy(to: "copy")
         let copy = try open("copy", on: disk, copies: true)
         let old = try state(copy)
-        try write(leader, using: &generator)
+        try leader.writeRandomly(withNoOps: true, using: &generator)
         let new = try state(leader)
         _ = try leader.copyChanges(after: copy.lastSequence, to: "changes")
         let start = disk.traceEnd
         _ = try copy.combine(with: "changes", at: "next")
-        var history = disk.history()
         var counts = (whole: 0, none: 0)
-        for position in start...history.end {
-            history.advance(to: position)
-            let policies: [CrashPolicy] = [
-                .none, .all, .sizesOnly, .prefix(max(1, history.pendingCount / 2)),
-                .sectors(keep: 0.5),
-            ]
-            let policy = policies[position % policies.count]
-            let image = history.crashed(policy, using: &generator)
-            let what = "position \(position), \(policy)"
+        try CrashSweep(disk, from: start, seed: 3).forEach { crash in
+            let (image, what) = (crash.image, crash.text)
             if image.names(inDirectory: "next", .cached) != nil {
                 counts.whole += 1
                 let next = try open("next", on: image, copies: true)
@@ -296,7 +272,7 @@ import Testing
             } else {
                 counts.none += 1
             }
-            guard position % 4 == 0 else { continue }
+            guard crash.position % 4 == 0 else { return }
             let again = try open("copy", on: image, copies: true)
             #expect(try state(again) == old, "\(what)")
             try again.close()

@@ -120,14 +120,10 @@ import Testing
         cluster.kill(1)
 
         for policy in [CrashPolicy.all, .none] {
-            var history = disk.history()
-            var generator = SeededGenerator(seed: 12)
             var reached: UInt64 = 0
-            for position in start...history.end {
-                history.advance(to: position)
-                let image = history.crashed(policy, using: &generator)
-                let now = try progress(image, since: old?.storeNumber ?? 0)
-                #expect(now >= reached, "position \(position), \(policy)")
+            try CrashSweep(disk, from: start, seed: 12, policies: [policy]).forEach { crash in
+                let now = try progress(crash.image, since: old?.storeNumber ?? 0)
+                #expect(now >= reached, "\(crash.text)")
                 reached = max(now, reached)
             }
             #expect(reached == .max, "it is the store in the end")
