@@ -200,6 +200,7 @@ extension ReplicationRun {
         case .adopt(let slot, let life, let offer, let generation):
             withLive(slot, life, happening) { member in
                 member.copyInFlight = nil
+                if failsForGood(offer) { return giveUpDelta(member) }
                 member.generation = generation
                 adopt(member, offer)
                 give(.copyAdopted(generation: generation), to: member)

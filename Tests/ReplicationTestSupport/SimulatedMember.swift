@@ -30,6 +30,8 @@ final class SimulatedMember {
     var markInFlight: Mark?
     var cutInFlight: Tail?
     var copyInFlight: CopyOffer?
+    /// Whether changes did not go together with its store.
+    var needsWhole = false
     /// Bytes of a copy that are in memory only, and when the last of them will be stored.
     var heldSize: UInt64 = 0
     var partsStoredAt: UInt64 = 0
