@@ -48,7 +48,7 @@ struct Drill {
         writers: Int,
         note: (String) throws -> Void
     ) async throws -> DrillCounts {
-        try cluster.start(0, as: "leader")
+        try cluster.start(0, as: "leader", "--bootstrap")
         for index in cluster.ids.indices.dropFirst() { try cluster.start(index) }
         try await cluster.settle()
         let load = load

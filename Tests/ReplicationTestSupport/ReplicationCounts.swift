@@ -10,7 +10,7 @@ package struct ReplicationCounts: Sendable {
         case leaderships, promotions, reopenings, uncleanReopenings, adoptions, stepDowns
         case failedPromotions, lossAccepted, suspects, suspectsCleared
         case cuts, cutRecords, impossibleCuts, copies, deltas, resumedCopies, relays, gaps,
-            pacedReads
+            pacedReads, heldParts, failedDeltas
         case lateCompletions, fencedLeaders, refusedBehind, refusedLoop, wrongHistory
         case degradations, restorations, voided, protected, horizons
         case linearizableKeys, unjudgedRuns, simulatedSeconds

@@ -32,10 +32,37 @@ extension ReplicationRun {
         return offer
     }
 
+    /// Parts wait in memory for the disk, which takes them in order.
+    func store(_ part: CopyPart, _ offer: CopyOffer, _ member: SimulatedMember) {
+        member.heldSize += part.size
+        if member.heldSize > options.settings.windowSize + part.size {
+            oracle.violate("#\(member.slot) holds \(member.heldSize) bytes of a copy in memory")
+        }
+        if member.isDiskSlow { counts[.heldParts] += 1 }
+        let delay = member.isDiskSlow && !isCalm ? 300 + random(1_000) : 1 + random(10)
+        member.partsStoredAt = max(now + 1, member.partsStoredAt) + delay
+        let happening = Happening.stored(member.slot, life: member.life, part, offer)
+        queue.add(happening, at: member.partsStoredAt)
+    }
+
+    /// Whether changes do not go together with the store, whatever is done.
+    func failsForGood(_ offer: CopyOffer) -> Bool {
+        offer.kind == .delta && !isCalm && random(8) == 0
+    }
+
+    /// The host opens its store again, and asks for all of it.
+    func giveUpDelta(_ member: SimulatedMember) {
+        counts[.failedDeltas] += 1
+        member.needsWhole = true
+        member.store.partialCopy = nil
+        kill(member, power: false)
+    }
+
     func adopt(_ member: SimulatedMember, _ offer: CopyOffer) {
         counts[.copies] += 1
         if offer.kind == .delta {
             counts[.deltas] += 1
+            if member.needsWhole { oracle.violate("#\(member.slot) takes changes again") }
             if member.store.tail(tree) != deltaStarts[offer.id] {
                 oracle.violate(
                     "#\(member.slot) takes changes that begin where its log does not end"
@@ -44,6 +71,7 @@ extension ReplicationRun {
         }
         member.store.adopt(offer.log, copyRecords[offer.id] ?? [])
         member.store.partialCopy = nil
+        member.needsWhole = false
         oracle.checkCut(view)
     }
 }

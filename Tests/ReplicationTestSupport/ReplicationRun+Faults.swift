@@ -16,6 +16,7 @@ extension ReplicationRun {
             member.store.watermarks(tree),
             partialCopy: member.store.partialCopy
         )
+        if member.needsWhole { member.core.requireWholeCopy() }
         member.generation = member.core.generation
         queue.add(.tick(member.slot, life: member.life), at: now + 1 + random(Self.tickInterval))
         note(4, member.slot, member.store.mark.incarnation)
@@ -32,9 +33,11 @@ extension ReplicationRun {
         member.markInFlight = nil
         member.cutInFlight = nil
         member.copyInFlight = nil
+        member.heldSize = 0
+        member.partsStoredAt = 0
     }
 
-    private func kill(_ member: SimulatedMember, power: Bool) {
+    func kill(_ member: SimulatedMember, power: Bool) {
         counts[power ? .powerCuts : .kills] += 1
         // What was being made durable may be, or not.
         if let mark = member.markInFlight, random(2) == 0 { member.store.mark = mark }
@@ -74,6 +77,7 @@ extension ReplicationRun {
         slots[member.id] = nil
         member.id = UniqueID(high: UInt64(member.slot) + 1, low: 2)
         slots[member.id] = member.slot
+        member.needsWhole = false
         if random(2) == 0 {
             counts[.reformats] += 1
             member.store = MemberStore()
@@ -93,6 +97,7 @@ extension ReplicationRun {
         counts[.strangers] += 1
         member.isStranger = true
         member.store = MemberStore()
+        member.needsWhole = false
         member.accepted = .none
         oracle.lost(view, &counts)
         start(member, isClean: true)

@@ -75,11 +75,13 @@ extension ReplicationRun {
             let part = CopyPart(copy: copy, index: index, size: 500, payload: index)
             answer(.partRead(session: session, part), member)
         case .storePart(let part, let offer):
-            member.store.partialCopy = PartialCopy(offer: offer, next: part.index + 1)
+            store(part, offer, member)
         case .adoptCopy(let offer, let generation):
             member.copyInFlight = offer
             let happening = Happening.adopt(slot, life: life, offer, generation: generation)
-            queue.add(happening, at: now + diskDelay(member, 5 + random(100)))
+            // Behind the parts, which are stored in order.
+            let start = max(now, member.partsStoredAt)
+            queue.add(happening, at: start + diskDelay(member, 5 + random(100)))
         default:
             break
         }
@@ -189,9 +191,16 @@ extension ReplicationRun {
                 member.generation = generation
                 give(.cut(cut(member, to: end), generation: generation), to: member)
             }
+        case .stored(let slot, let life, let part, let offer):
+            withLive(slot, life, happening) { member in
+                member.store.partialCopy = PartialCopy(offer: offer, next: part.index + 1)
+                member.heldSize -= part.size
+                give(.partStored(part), to: member)
+            }
         case .adopt(let slot, let life, let offer, let generation):
             withLive(slot, life, happening) { member in
                 member.copyInFlight = nil
+                if failsForGood(offer) { return giveUpDelta(member) }
                 member.generation = generation
                 adopt(member, offer)
                 give(.copyAdopted(generation: generation), to: member)
@@ -305,7 +314,8 @@ extension ReplicationRun {
         case .suspect: counts[.suspects] += 1
         case .noLongerSuspect: counts[.suspectsCleared] += 1
         case .steppedDown: counts[.stepDowns] += 1
-        case .consulting: break
+        case .consulting, .begunWithout: break
+        case .historyFound: counts[.wrongHistory] += 1
         case .adopting: counts[.adoptions] += 1
         case .promotionFailed: counts[.failedPromotions] += 1
         case .lossAccepted:

@@ -30,6 +30,11 @@ final class SimulatedMember {
     var markInFlight: Mark?
     var cutInFlight: Tail?
     var copyInFlight: CopyOffer?
+    /// Whether changes did not go together with its store.
+    var needsWhole = false
+    /// Bytes of a copy that are in memory only, and when the last of them will be stored.
+    var heldSize: UInt64 = 0
+    var partsStoredAt: UInt64 = 0
     /// Whether it led, and was not closed cleanly.
     var isReopening = false
     var hasAcceptedLoss = false

@@ -110,6 +110,7 @@ package struct HTTPProblem: Error, Hashable, Sendable {
         case .tooManyFollowers: self.init(.badRequest, code: "tooManyFollowers", text)
         case .promotionFailed: self.init(.conflict, code: "promotionFailed", text)
         case .notNew: self.init(.conflict, code: "notNew", text)
+        case .historyFound: self.init(.conflict, code: "historyFound", text)
         case .notReached: self.init(.conflict, code: "notReached", text)
         case .store(let error): self.init(error)
         @unknown default: self.init(.internalError, text)

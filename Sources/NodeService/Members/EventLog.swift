@@ -39,6 +39,9 @@ final class EventLog: Sendable {
         }
     }
 
+    /// Tells that a member was to begin a history and has one.
+    func noteHistory() { logger.notice("the member has a history, or may begin none") }
+
     func end() { events.finish() }
 
     /// A member that cannot be reached is dialed over and over, and told of once.
@@ -81,8 +84,14 @@ final class EventLog: Sendable {
         case .leading, .following, .steppedDown:
             told = []
             logger.notice("\(event)")
+        case .historyFound(let member):
+            logger.warning("member \(member) has a history: this one begins none, and is to be fed")
+        case .begunWithout(let voters):
+            let names = voters.map { "\($0)" }.joined(separator: ", ")
+            logger.warning("a history is begun, and these voters could not be asked: \(names)")
         case .storeFailed(let error): logger.error("the store failed: \(error)")
-        case .lossAccepted, .suspect, .degraded, .wrongHistory, .aheadReport, .cutting:
+        case .lossAccepted, .suspect, .degraded, .wrongHistory, .aheadReport, .cutting,
+            .changesNotCopied:
             logger.warning("\(event)")
         default: logger.notice("\(event)")
         }

@@ -24,12 +24,15 @@ extension MemberNode {
         result.trouble = status.failure?.description
         if engine == nil, status.failure == nil {
             result.trouble =
-                status.history == nil
-                ? "the member has no history yet: nobody has fed it"
-                : "another store takes this one's place"
+                status.history == nil ? withoutHistory : "another store takes this one's place"
         }
         result.network = network.counts
         return result
+    }
+
+    private var withoutHistory: String {
+        let text = "the member has no history yet: nobody has fed it"
+        return text + (historyHolder.map { ", and it begins none, as member \($0) has one" } ?? "")
     }
 
     /// All that there are, this one first, then by identity.

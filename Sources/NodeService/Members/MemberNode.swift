@@ -7,11 +7,14 @@ package import StorageEngine
 /// A node that is one of several: a member of a replicated store, with its links to the others.
 ///
 /// Thread safety: every method may be called from any thread or task.
-package final class MemberNode: Node {
+package final class MemberNode: Node, @unchecked Sendable {
     let member: Member
     let network: NetworkLinks
     let cluster: NodeConfiguration.Cluster
     private let log: EventLog
+    private let lock = Lock()
+    // The lock.
+    private var otherHistory: UniqueID?
 
     /// Opens the member, and makes it when its directory is empty or absent. Blocks.
     ///
@@ -55,24 +58,28 @@ package final class MemberNode: Node {
     /// Where the other members reach it.
     package var port: Int { network.port }
 
-    /// Begins a history if the member has none, and nobody gives it theirs within a while: for the
-    /// first member of all.
+    /// Begins a history if the member has none: for the first member of all. Suspends until it
+    /// leads, or does not: when another voter shows that it has one, the member goes on without,
+    /// until it is fed, and says so in its log and its status.
     ///
-    /// - Throws: `ReplicationError.store` when the store cannot be made.
-    package func beginHistory(unlessFedWithin time: Duration = .seconds(1)) async throws {
-        for _ in 0..<20 where member.status.history == nil {
-            try await Task.sleep(for: time / 20)
-        }
-        guard member.status.history == nil else { return }
-        let member = member
-        try await NIOThreadPool.singleton.runIfActive {
+    /// - Parameter time: How long the other voters are asked.
+    /// - Throws: `ReplicationError.store` when the store cannot be made, or is closed.
+    package func beginHistory(asking time: Duration = .seconds(5)) async throws {
+        try await NIOThreadPool.singleton.runIfActive { [self] in
             do throws(ReplicationError) {
-                try member.bootstrap()
-            } catch .notNew {
-                // Somebody gave it theirs this moment, or it may not lead.
+                try member.bootstrap(asking: time)
+            } catch {
+                switch error {
+                case .notNew: log.noteHistory()
+                case .historyFound(let other): lock.with { otherHistory = other }
+                default: throw error
+                }
             }
         }
     }
+
+    /// Who has a history, so that this member did not begin one.
+    var historyHolder: UniqueID? { lock.with { otherHistory } }
 
     /// Reads the certificates again, for connections from now on.
     ///

@@ -53,7 +53,9 @@ extension Member {
             let fetch = FeedJobs.Fetch(session: session, after: after, sizeMax: sizeMax)
             let feed = state.core.catchingUp.contains(session) ? catchUp : feed
             feed.jobs.submit { [self] in read(fetch, life, by: feed) }
-        case .openCopy, .readPart:
+        case .openCopy:
+            copyMaking.submit { [self] in performCopy(action, life) }
+        case .readPart:
             copyJobs.submit { [self] in performCopy(action, life) }
         }
     }

@@ -3,22 +3,31 @@ internal import StorageEngine
 /// What operators ask of a member.
 extension Member {
     /// Begins a history, and leads it: once, for the first member of all, which must be a voter
-    /// without one. Blocks until the member leads.
+    /// without one. Blocks until the member leads, or does not.
     ///
+    /// A member that was emptied must not begin a second history beside the one that the others
+    /// have. So give it time to ask them, unless it is certain that there is none: with all of them
+    /// there it takes a moment.
+    ///
+    /// - Parameter time: How long the other voters are asked whether they have a history; when one
+    ///   has, none is begun. Those that do not answer in time are taken to have none, see
+    ///   ``MemberEvent/begunWithout(_:)``. Zero asks nobody.
     /// - Throws: ``ReplicationError``: `notNew` when there is a history, or the member is no voter;
-    ///   `store` when the store cannot be made.
-    public func bootstrap() throws(ReplicationError) {
+    ///   `historyFound` when another voter has one, or is about to begin one: the member goes on
+    ///   without, until it is fed; `store` when the store cannot be made, or is closed.
+    public func bootstrap(asking time: Duration = .zero) throws(ReplicationError) {
         let history = UniqueID(high: environment.entropy(), low: environment.entropy())
-        let isNew = lock.with {
-            let isNew = state.core.mark.history == nil && membership.isVoter(id)
-            if isNew { give(.bootstrap(history: history)) }
-            return isNew && state.core.leadership != nil
-        }
-        guard isNew else { throw .notNew }
         try lock.with { () throws(ReplicationError) in
+            guard state.core.mark.history == nil, membership.isVoter(id) else { throw .notNew }
+            state.otherHistory = nil
+            let life = state.life
+            give(.bootstrap(history: history, patience: time.ticks))
+            guard state.core.isFounding || state.core.leadership != nil else { throw .notNew }
             while state.leading == nil {
-                if let failure = state.failure { throw .store(failure) }
                 guard state.phase == .open else { throw .store(.closed) }
+                if let failure = state.failure { throw .store(failure) }
+                guard life == state.life else { throw .store(.closed) }
+                if let member = state.otherHistory { throw .historyFound(at: member) }
                 changed.wait(lock)
             }
         }

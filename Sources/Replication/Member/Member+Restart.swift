@@ -77,6 +77,7 @@ extension Member {
 
     private func begin(_ opening: MemberOpening) {
         state.core = opening.core
+        if state.needsWholeCopy { state.core.requireWholeCopy() }
         state.record = opening.record
         state.engine = opening.engine
         state.incoming = opening.incoming

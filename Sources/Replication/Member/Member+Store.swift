@@ -6,7 +6,7 @@ extension Member {
     // MARK: The mark
 
     /// Makes a mark durable; the actions behind it are begun then. A disk that fails is tried
-    /// again: nothing may be said before.
+    /// again: nothing may be said before, and whoever waits for the member is told.
     func persist(_ mark: Mark, _ life: UInt64) {
         while true {
             do throws(EngineError) {
@@ -14,14 +14,23 @@ extension Member {
                 break
             } catch {
                 broadcast.send(.storeFailed(error))
+                lock.with { note(error, life) }
                 guard pause(milliseconds: 500) else { return }
             }
         }
         lock.with {
             guard life == state.life else { return }
+            note(nil, life)
             state.isPersisting = false
             beginActions()
         }
+    }
+
+    /// Notes whether the mark can be written. Needs the lock.
+    private func note(_ failure: EngineError?, _ life: UInt64) {
+        guard life == state.life, !state.isRestarting else { return }
+        state.failure = failure
+        changed.broadcast()
     }
 
     private func persist(_ mark: Mark) throws(EngineError) {
@@ -36,20 +45,31 @@ extension Member {
         var first = record
         first.storeNumber = 1
         first.mark.history = history
-        try keep(first)
-        let engine = try MemberOpening.openStore(first, in: directory, options, environment)
-        first.storeID = engine.memberID
         do throws(EngineError) {
             try keep(first)
+            let engine = try openFirst(&first)
+            lock.with {
+                state.engine = engine
+                state.incoming = IncomingCopy(directory: directory, number: first.storeNumber + 1)
+            }
         } catch {
+            // There is none yet, whatever MEMBER says: the next attempt makes it.
             lock.with { state.record.storeNumber = 0 }
+            throw error
+        }
+    }
+
+    /// Makes the member's first store, and has MEMBER name it.
+    private func openFirst(_ record: inout MemberRecord) throws(EngineError) -> Engine {
+        let engine = try MemberOpening.openStore(record, in: directory, options, environment)
+        record.storeID = engine.memberID
+        do throws(EngineError) {
+            try keep(record)
+        } catch {
             engine.abandon()
             throw error
         }
-        lock.with {
-            state.engine = engine
-            state.incoming = IncomingCopy(directory: directory, number: first.storeNumber + 1)
-        }
+        return engine
     }
 
     private func keep(_ record: MemberRecord) throws(EngineError) {
@@ -220,8 +240,9 @@ extension Member {
             }
         } catch {
             incoming.discard()
-            lock.with { if life == state.life { restart(for: error) } }
+            return lock.with { if life == state.life { restart(for: error) } }
         }
+        lock.with { if life == state.life { give(.partStored(part)) } }
     }
 
     /// Where a copy is put together. Belongs to the jobs of the store.

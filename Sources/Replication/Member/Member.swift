@@ -12,9 +12,9 @@ public import StorageEngine
 //
 // Events go into the core under one lock, and the actions that come out are begun in order. What
 // takes time is a job: of the store (records taken in, cuts, copies adopted, leading), of the mark,
-// of the feeds (records read for followers, live ones and others), of copies, of syncs. Each kind
-// has a thread of its own, so that its jobs are done in order, and none of them holds the lock
-// meanwhile.
+// of the feeds (records read for followers, live ones and others), of copies (those that make them,
+// and those that read them), of syncs. Each kind has a thread of its own, so that its jobs are done
+// in order, and none of them holds the lock meanwhile.
 //
 //  1. What comes behind a mark in the order of actions is begun when that is durable, not before.
 //  2. The core knows the end of the log exactly before it stops to lead: a message with a higher
@@ -56,6 +56,7 @@ public final class Member: Sendable {
     let storeJobs = JobQueue(name: "member-store")
     let markJobs = JobQueue(name: "member-mark")
     let copyJobs = JobQueue(name: "member-copy")
+    let copyMaking = JobQueue(name: "member-make")
     let syncJobs = JobQueue(name: "member-sync")
     private let tickJobs = JobQueue(name: "member-tick")
     // Each belongs to the jobs of its kind.
@@ -121,7 +122,10 @@ public final class Member: Sendable {
         self.environment = environment
         (directory, directoryLock) = place
         state = MemberState(opening)
-        copies = OutgoingCopies(directory: directory, rate: options.copyRate)
+        let broadcast = broadcast
+        copies = OutgoingCopies(directory: directory, rate: options.copyRate) { error in
+            broadcast.send(.changesNotCopied(error))
+        }
     }
 
     private func begin(isClean: Bool) {
@@ -198,7 +202,9 @@ public final class Member: Sendable {
     private func endJobs() {
         links.stop()
         let readers = [feed.jobs, catchUp.jobs]
-        for jobs in [tickJobs, storeJobs] + readers + [copyJobs, syncJobs, markJobs] { jobs.end() }
+        for jobs in [tickJobs, storeJobs] + readers + [copyMaking, copyJobs, syncJobs, markJobs] {
+            jobs.end()
+        }
     }
 
     /// Whether this call is the one that closes.

@@ -15,6 +15,10 @@ public enum MemberEvent: Sendable, Hashable {
     case refused(UniqueID, String)
     /// The other member has another history.
     case wrongHistory(UniqueID)
+    /// The member was to begin a history and does not: that one has one, or is about to begin one.
+    case historyFound(at: UniqueID)
+    /// The member begins a history, and these voters could not be asked whether they have one.
+    case begunWithout([UniqueID])
     /// Records are missing between the log and what a feeder sent; it is asked again.
     case gap(from: UniqueID)
     /// The log is cut back: the leader's went another way. What is cut is in `quarantine/`.
@@ -24,6 +28,9 @@ public enum MemberEvent: Sendable, Hashable {
     /// What has changed since the end of the log comes, up to a position, in so many parts: the
     /// newest value of each key.
     case copyingChanges(to: Position, parts: UInt64)
+    /// What has changed cannot be copied for a follower, mostly for lack of space: it is offered
+    /// the whole state, which shares the store's files and takes hardly any.
+    case changesNotCopied(EngineError)
     /// Fewer followers than writes ask for are waited for, from now on.
     case degraded(followers: Int, at: ReplicaPoint)
     /// As many followers as writes ask for are waited for again.
@@ -56,6 +63,10 @@ extension Member {
         broadcast.send(MemberEvent(notice))
         if case .promotionFailed = notice { failPromotion() }
         if case .steppedDown = notice { failPromotion() }
+        if case .historyFound(let member) = notice {
+            state.otherHistory = member
+            changed.broadcast()
+        }
     }
 }
 
@@ -83,6 +94,8 @@ extension MemberEvent {
         case .promotionFailed: self = .promotionFailed
         case .lossAccepted(let consulted): self = .lossAccepted(consulted: consulted)
         case .wrongHistory(let member): self = .wrongHistory(member)
+        case .historyFound(let member): self = .historyFound(at: member)
+        case .begunWithout(let voters): self = .begunWithout(voters)
         }
     }
 }

@@ -48,6 +48,12 @@ final class MemberState: @unchecked Sendable {
     var isSyncQueued = false
     /// Where a copy is put together that comes in parts.
     var incoming: IncomingCopy
+    /// Whether changes did not go together with the store: the next copy must be a whole one.
+    var needsWholeCopy = false
+    /// Counts failures of the copy that came.
+    var adoptions = Adoptions()
+    /// Who has a history, so that this member did not begin one.
+    var otherHistory: UniqueID?
     /// Counts the openings of the core: what an old one asked for is not done.
     var life: UInt64 = 0
     /// The log's end at some times, for lags.

@@ -40,6 +40,8 @@ public enum ReplicationError: Error, Sendable, Hashable, CustomStringConvertible
     case promotionFailed
     /// The member has a history already, or is no voter.
     case notNew
+    /// No history was begun: another voter has one, or is about to begin one.
+    case historyFound(at: UniqueID)
     /// The position was not reached in time; it may be later.
     case notReached(Position)
     /// The store failed, or cannot be used now.
@@ -66,6 +68,7 @@ public enum ReplicationError: Error, Sendable, Hashable, CustomStringConvertible
             "\(asked) followers were asked for, \(configured) are configured"
         case .promotionFailed: "too few voters answered, or another one leads"
         case .notNew: "only a voter without a history begins one"
+        case .historyFound(let member): "member \(member) has a history, or is about to begin one"
         case .notReached(let position): "position \(position.sequence) was not reached in time"
         case .store(let error): error.description
         }

@@ -81,6 +81,9 @@ package enum CoreEvent: Sendable {
     case fetched(session: UInt64, Fetched)
     case copyOpened(session: UInt64, CopyOffer)
     case partRead(session: UInt64, CopyPart)
+    /// A part of a copy that was to be stored is, and is not in memory any more. For each one, in
+    /// order.
+    case partStored(CopyPart)
     /// The copy is the store's state now, durably.
     case copyAdopted(generation: UInt64)
 
@@ -91,7 +94,9 @@ package enum CoreEvent: Sendable {
     case confirm(ticket: UInt64, Requirement)
 
     // Operators.
-    case bootstrap(history: UniqueID)
+    /// Begins a history, for a voter that has none. With patience the other voters are asked that
+    /// long, or until all have answered; one that has a history ends it.
+    case bootstrap(history: UniqueID, patience: Tick = 0)
     case promote(acceptLoss: Bool)
 }
 
@@ -160,4 +165,8 @@ package enum Notice: Hashable, Sendable {
     case promotionFailed
     case lossAccepted(consulted: Int)
     case wrongHistory(UniqueID)
+    /// No history was begun: that member has one, or is about to begin one.
+    case historyFound(at: UniqueID)
+    /// A history was begun, and these voters could not be asked.
+    case begunWithout([UniqueID])
 }

@@ -1,16 +1,5 @@
 import StorageEngine
 
-/// A copy that was begun, and how many of its parts the host has.
-package struct PartialCopy: Hashable, Sendable {
-    package var offer: CopyOffer
-    package var next: UInt64
-
-    package init(offer: CopyOffer, next: UInt64) {
-        self.offer = offer
-        self.next = next
-    }
-}
-
 /// Follows: greets a feeder, puts the log on the leader's line, takes packs, and reports.
 ///
 /// Thread safety: none; a value.
@@ -40,11 +29,8 @@ struct FollowerCore: Sendable {
         /// When the log was last at the leader's end, or came closer to it.
         var lastProgress: Tick
         var lastReport: Tick = 0
-        /// Bytes that came in this session, and those of them that are written.
+        /// Bytes that came in this session.
         var taken: UInt64 = 0
-        var written: UInt64 = 0
-        /// Packs that are not written yet: the sequence that ends them, and their sizes.
-        var unwritten: [(last: UInt64, size: UInt64)] = []
     }
 
     /// Who is greeted, in this order, when no leader is known.
@@ -55,12 +41,22 @@ struct FollowerCore: Sendable {
     private var greetAt: Tick = 0
     private var attempt: UInt64 = 0
     private(set) var partialCopy: PartialCopy?
+    /// What the host holds in memory until it is written, of this session and of those before.
+    private var unwritten = Unwritten()
+    /// Whether no delta will do: it does not go together with the host's store.
+    private var needsWhole = false
     /// Whoever's log is adopted before leading: nobody else is greeted.
     private(set) var source: UniqueID?
 
     init(preferences: [UniqueID]) { self.preferences = preferences }
 
     mutating func restore(_ partialCopy: PartialCopy?) { self.partialCopy = partialCopy }
+
+    /// Asks for the whole state from now on, until it has come.
+    mutating func requireWholeCopy() {
+        needsWhole = true
+        if partialCopy?.offer.kind == .delta { partialCopy = nil }
+    }
 
     /// The line that the log is on, while packs and beats come.
     var line: Feeder.Line? {
@@ -120,8 +116,10 @@ struct FollowerCore: Sendable {
         case .cutting, .adopting:
             return false
         case .streaming, .waitingForCopy, .copying:
+            // Nobody else would be faster while it is this member's own disk that is waited for.
+            let isOwnFault = unwritten.hasParts
             guard ground.now - upstream.lastHeard <= silenceMax(upstream, ground),
-                ground.now - upstream.lastProgress <= ground.settings.stallMax
+                isOwnFault || ground.now - upstream.lastProgress <= ground.settings.stallMax
             else {
                 lose(&ground)
                 return false
@@ -236,6 +234,7 @@ struct FollowerCore: Sendable {
     /// The log is on the leader's line: asks for what comes next.
     private mutating func follow(copyingFrom end: Tail? = nil, _ ground: inout Ground) {
         guard let upstream, let leadership = upstream.leadership else { return }
+        let end = end ?? (needsWhole ? ground.log.tail : nil)
         self.upstream?.stage = end.map { .waitingForCopy(since: $0) } ?? .streaming
         self.upstream?.lastHeard = ground.now
         self.upstream?.lastProgress = ground.now
@@ -254,6 +253,7 @@ struct FollowerCore: Sendable {
         var watermarks: Watermarks?
         if case .done(let left) = result { watermarks = left }
         ground.replaced(watermarks)
+        unwritten.forgetPacks()
         guard case .cutting(let end) = upstream?.stage else { return }
         switch result {
         case .done:
@@ -283,7 +283,7 @@ struct FollowerCore: Sendable {
             return false
         case .next where keepsTheLine(pack, leadership, ground):
             // More than was granted is more than there is room for.
-            guard upstream.taken &- upstream.written < ground.settings.windowSize else {
+            guard unwritten.size < ground.settings.windowSize else {
                 ground.note(.refused(peer, .malformed))
                 lose(&ground)
                 return false
@@ -298,7 +298,7 @@ struct FollowerCore: Sendable {
         self.upstream?.hasBegun = true
         self.upstream?.lastProgress = ground.now
         self.upstream?.taken &+= pack.size
-        self.upstream?.unwritten.append((pack.last, pack.size))
+        unwritten.add(pack)
         ground.actions.append(.apply(pack, generation: ground.generation))
         return true
     }
@@ -415,9 +415,14 @@ extension FollowerCore {
             if part.index > next { greet(peer, &ground) }
             return
         }
+        // More than was granted is more than there is room for.
+        guard unwritten.size < ground.settings.windowSize else {
+            ground.note(.refused(peer, .malformed))
+            return lose(&ground)
+        }
         self.upstream?.lastProgress = ground.now
         self.upstream?.taken &+= part.size
-        self.upstream?.written &+= part.size
+        unwritten.add(part)
         ground.actions.append(.storePart(part, offer))
         self.upstream?.stage = .copying(offer, next: next + 1)
         partialCopy?.next = next + 1
@@ -432,6 +437,8 @@ extension FollowerCore {
     mutating func adoptedCopy(_ ground: inout Ground) {
         guard case .adopting(let offer) = ground.pending else { return }
         partialCopy = nil
+        needsWhole = false
+        unwritten.forgetPacks()
         ground.replaced(Watermarks(all: offer.log.tail.sequence))
         guard case .adopting = upstream?.stage else { return }
         upstream?.beat = 0
@@ -439,17 +446,18 @@ extension FollowerCore {
     }
 
     /// Points that the host reached: they count for the present log only.
-    mutating func reached(_ ground: Ground) {
-        guard var upstream else { return }
-        let written = upstream.unwritten.prefix { $0.last <= ground.watermarks.wal }
-        guard !written.isEmpty else { return }
-        upstream.written = written.reduce(upstream.written) { $0 &+ $1.size }
-        upstream.unwritten.removeFirst(written.count)
-        self.upstream = upstream
+    mutating func reached(_ ground: Ground) { unwritten.wrote(through: ground.watermarks.wal) }
+
+    /// The host has written the oldest part that it holds: there is room for another.
+    mutating func stored(_ part: CopyPart, _ ground: Ground) {
+        unwritten.stored(part)
+        upstream?.lastProgress = ground.now
     }
 
+    /// How much the feeder may have sent in this session.
     private func granted(_ ground: Ground) -> UInt64 {
-        (upstream?.written ?? 0) &+ ground.settings.windowSize
+        let window = ground.settings.windowSize
+        return (upstream?.taken ?? 0) &+ window - min(unwritten.size, window)
     }
 
     /// Reports, with what the members behind this one reported. Nothing is said of a log that is

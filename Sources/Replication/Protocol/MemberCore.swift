@@ -41,8 +41,9 @@ package import StorageEngine
 //  8. A report says what is so: of a log on the leader's line, in the leader's epoch, for this
 //     opening of the member. Points reached before the log was cut back are late, and dropped.
 //  9. Another history is refused, both ways. A member without one takes the feeder's, and only if
-//     its log is empty; it leads only by `bootstrap`. A host that knows the history of a new member
-//     writes it into its first mark, so that it takes no other.
+//     its log is empty; it leads only by `bootstrap`, which asks the other voters first and gives
+//     up when one of them has a history, or is about to begin one. A host that knows the history
+//     of a new member writes it into its first mark, so that it takes no other.
 // 10. Feeders may be relays: they hand on beats, never make them, and reports, never change them.
 //     The route that a beat took is in it, so that nobody is fed by whom it feeds.
 //
@@ -65,6 +66,7 @@ package struct MemberCore: Sendable {
     private var follower: FollowerCore
     private var leader: LeaderCore?
     private var promotion: Promotion?
+    private var founding: Founding?
 
     /// A member as its host opens it. `preferences` says whom to greet, in this order, when no
     /// leader is known; `mark` is what the last opening left, or a new one; `seed` is random, and
@@ -97,6 +99,10 @@ package struct MemberCore: Sendable {
         ground.watermarks = watermarks
         follower.restore(partialCopy)
     }
+
+    /// Says that changes do not go together with the host's store, so that only a copy of the whole
+    /// state helps; before the first greeting.
+    package mutating func requireWholeCopy() { follower.requireWholeCopy() }
 
     // MARK: What the host may ask
 
@@ -131,11 +137,12 @@ package struct MemberCore: Sendable {
         case .opened(let isClean): open(isClean: isClean)
         case .tick: tick()
         case .received(let message, let peer): receive(message, from: peer)
-        case .appended, .reached, .cut, .fetched, .copyOpened, .partRead, .copyAdopted:
+        case .appended, .reached, .cut, .fetched, .copyOpened, .partRead, .partStored,
+            .copyAdopted:
             handleLog(event)
         case .write(let write): add(write)
         case .confirm(let ticket, let requirement): confirm(ticket, requirement)
-        case .bootstrap(let history): bootstrap(history)
+        case .bootstrap(let history, let patience): bootstrap(history, patience)
         case .promote(let acceptLoss): promote(acceptLoss: acceptLoss)
         }
         settle()
@@ -158,6 +165,7 @@ package struct MemberCore: Sendable {
         leader?.probe(feeder.reports, &ground)
         feeder.tick(&ground)
         if let step = promotion?.tick(&ground) { take(step) }
+        if let step = founding?.tick(&ground) { take(step) }
         guard leader == nil, promotion?.mayFollow ?? true else { return }
         if follower.tick(&ground) { follower.report(feeder.reports, &ground) }
     }
@@ -184,6 +192,9 @@ package struct MemberCore: Sendable {
             feeder.opened(session, offer, &ground)
         case .partRead(let session, let part):
             feeder.read(session, part, &ground)
+        case .partStored(let part):
+            follower.stored(part, ground)
+            follower.report(feeder.reports, &ground)
         default:
             break
         }
@@ -194,6 +205,7 @@ package struct MemberCore: Sendable {
     private mutating func receive(_ message: Message, from peer: UniqueID) {
         switch message {
         case .hello(let hello):
+            if hello.history != nil { giveWay(to: peer) }
             if hello.history == ground.mark.history {
                 learn(hello.promised, of: hello.holder, from: peer)
             }
@@ -208,6 +220,7 @@ package struct MemberCore: Sendable {
             answer(consult, from: peer)
         case .answer(let answer):
             if let step = promotion?.answered(answer, from: peer, &ground) { take(step) }
+            if let step = founding?.answered(answer, from: peer, ground) { take(step) }
             if let leader, answer.nonce == leader.leadership.epoch.starter {
                 learn(answer.promised, of: answer.holder, from: peer)
             }
@@ -234,6 +247,7 @@ package struct MemberCore: Sendable {
         if isMine, case .fenced(let epoch, let holder) = refusal.reason {
             learn(epoch, of: holder, from: peer)
         }
+        if let step = founding?.refused(refusal, from: peer, ground) { take(step) }
         follower.refused(refusal, from: peer, &ground)
     }
 
@@ -273,11 +287,14 @@ package struct MemberCore: Sendable {
 
     private mutating func answer(_ consult: Consult, from peer: UniqueID) {
         guard ground.membership.isVoter(peer), ground.membership.isVoter(ground.id),
-            peer != ground.id, consult.epoch?.isFirstOfTerm ?? true, ground.pending == nil
+            peer != ground.id, consult.epoch?.isFirstOfTerm ?? true
         else { return }
-        if let history = ground.mark.history, history != consult.history {
+        if let history = ground.mark.history ?? founding?.history, history != consult.history {
+            giveWay(to: peer)
             return ground.refuse(peer, about: consult.nonce, .wrongStore)
         }
+        // Nobody knows where the log will end.
+        guard ground.pending == nil else { return }
         if let epoch = consult.epoch { learn(epoch, of: peer, from: peer) }
         let isPromised =
             consult.epoch == ground.mark.promised && ground.mark.holder == peer && leader == nil
@@ -342,15 +359,6 @@ package struct MemberCore: Sendable {
         feeder.serve(line, &ground)
     }
 
-    /// Only the member that begins a history leads without asking: there is nobody else.
-    private mutating func bootstrap(_ history: UniqueID) {
-        guard ground.mark.history == nil, ground.log.isEmpty, ground.role == .voter,
-            ground.mark.promised == .none
-        else { return }
-        ground.remember { $0.history = history }
-        lead(Epoch(number: 1, starter: ground.nextRandom()))
-    }
-
     private mutating func promote(acceptLoss: Bool) {
         guard leader == nil, ground.role == .voter, ground.mark.history != nil else { return }
         ground.remember { $0.leads = false }
@@ -360,6 +368,7 @@ package struct MemberCore: Sendable {
 
     /// What is fed is always of the promised epoch, and only while there is a way to its leader.
     private mutating func settle() {
+        if !canBegin { giveWay(to: follower.feeder ?? ground.mark.holder ?? ground.id) }
         if let epoch = follower.epoch, epoch != ground.mark.promised { follower.leave() }
         guard leader == nil else { return }
         if let line = feeder.line, line.leadership.epoch != ground.mark.promised {
@@ -372,9 +381,55 @@ package struct MemberCore: Sendable {
             feeder.loseRoute()
         }
     }
+}
 
-    // MARK: Writes
+// MARK: A new history
 
+extension MemberCore {
+    /// Only the member that begins a history leads without a promise: there is nobody to give one.
+    private mutating func bootstrap(_ history: UniqueID, _ patience: Tick) {
+        guard canBegin, founding == nil else { return }
+        guard patience > 0 else { return begin(history) }
+        founding = Founding(history: history, patience: patience, &ground)
+        ground.note(.consulting(nil))
+    }
+
+    private var canBegin: Bool {
+        ground.mark.history == nil && ground.log.isEmpty && ground.role == .voter
+            && ground.mark.promised == .none
+    }
+
+    private mutating func take(_ step: Founding.Step) {
+        switch step {
+        case .waiting:
+            break
+        case .taken(let voter):
+            giveWay(to: voter)
+        case .begin:
+            guard let founding else { return }
+            self.founding = nil
+            let missing = founding.missing(ground)
+            if !missing.isEmpty { ground.note(.begunWithout(missing)) }
+            begin(founding.history)
+        }
+    }
+
+    /// Begins no history: a member has one, or is about to begin one.
+    private mutating func giveWay(to member: UniqueID) {
+        guard founding != nil else { return }
+        founding = nil
+        ground.note(.historyFound(at: member))
+    }
+
+    private mutating func begin(_ history: UniqueID) {
+        ground.remember { $0.history = history }
+        lead(Epoch(number: 1, starter: ground.nextRandom()))
+    }
+}
+
+// MARK: Writes
+
+extension MemberCore {
     private mutating func add(_ write: Write) {
         guard leader == nil else {
             leader?.write(write, &ground)
@@ -422,6 +477,8 @@ extension MemberCore {
     /// Those of them that have not yet had all that the log held.
     package var catchingUp: [UInt64] { feeder.catchingUp }
     package var isPromoting: Bool { promotion != nil }
+    /// Whether the voters are asked before a history is begun.
+    package var isFounding: Bool { founding != nil }
 
     /// Whether packs and parts of a session are wanted; others need not be looked at.
     package func isFed(by peer: UniqueID, session: UInt64) -> Bool {

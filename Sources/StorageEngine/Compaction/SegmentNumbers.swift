@@ -15,12 +15,13 @@ final class SegmentNumbers: Sendable {
 }
 
 extension SegmentOutput {
-    /// Writes segments without haste and without a cache.
+    /// Writes segments without a cache.
     init(
         to directory: StoreDirectory,
         historyID: UniqueID,
         numbers: SegmentNumbers,
-        segmentSize: UInt64?
+        segmentSize: UInt64?,
+        pace: @escaping @Sendable (Int) throws(EngineError) -> Void = { _ throws(EngineError) in }
     ) {
         self.init(
             directory: directory,
@@ -28,7 +29,7 @@ extension SegmentOutput {
             cache: nil,
             cut: segmentSize.map { SegmentCut(size: $0) },
             nextNumber: { numbers.take() },
-            pace: { _ throws(EngineError) in }
+            pace: pace
         )
     }
 }

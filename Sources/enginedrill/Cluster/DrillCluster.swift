@@ -59,11 +59,12 @@ final class DrillCluster: @unchecked Sendable {
 
     // MARK: Nodes
 
-    /// Starts a node, which must not run; waits until it serves.
-    func start(_ index: Int, as role: String = "follower") throws {
+    /// Starts a node, which must not run; waits until it serves. It follows, unless the arguments
+    /// say otherwise.
+    func start(_ index: Int, as arguments: String...) throws {
         let node = try NodeProcess(
             executable,
-            [role],
+            arguments.isEmpty ? ["follower"] : arguments,
             environment: environment(of: index),
             log: "\(directory)/node-\(index).log"
         )

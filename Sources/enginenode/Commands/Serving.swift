@@ -36,17 +36,30 @@ enum Serving {
     ) async throws {
         var logger = Logger.tool
         logger.logLevel = .notice
+        let told = logger
         let node = try MemberNode(at: configuration.store, cluster, logger: logger)
-        do {
-            if beginsHistory { try await node.beginHistory() }
-        } catch {
-            try await node.close()
-            throw error
-        }
+        // It serves meanwhile: its status says how it stands.
+        let founding = Task { await begin(node, isWanted: beginsHistory, logger: told) }
         let address = NetworkAddress(host: cluster.network.listen.host, port: node.port)
         let greeting = ", members at \(address)"
         try await serve(node, configuration, greeting: greeting, logger: logger) {
             try node.reload()
+        }
+        await founding.value
+    }
+
+    /// Begins the history when that is wanted, and tells who has none otherwise.
+    private static func begin(_ node: MemberNode, isWanted: Bool, logger: Logger) async {
+        guard isWanted else {
+            if await node.status().history == nil {
+                logger.notice("the member has no history: it waits for a member that feeds it")
+            }
+            return
+        }
+        do {
+            try await node.beginHistory()
+        } catch {
+            logger.error("the history was not begun: \(error)")
         }
     }
 

@@ -108,20 +108,12 @@ import Testing
         try makeStore(at: "plain", environment(disk))
         let start = disk.traceEnd
         try adopt(on: disk)
-        var history = disk.history()
-        var generator = SeededGenerator(seed: 11)
         var counts = (members: 0, others: 0)
-        for position in start...history.end {
-            history.advance(to: position)
-            let policies: [CrashPolicy] = [
-                .none, .all, .sizesOnly, .prefix(max(1, history.pendingCount / 2)),
-                .sectors(keep: 0.5),
-            ]
-            let policy = policies[position % policies.count]
-            let image = history.crashed(policy, using: &generator)
+        try CrashSweep(disk, from: start, seed: 11).forEach { crash in
+            let image = crash.image
             let isMember = try hasStore(image)
             if isMember { counts.members += 1 } else { counts.others += 1 }
-            try check(image, isMember, "position \(position), \(policy)")
+            try check(image, isMember, crash.text)
         }
         #expect(counts.members > 0 && counts.others > 20)
         #expect(try hasStore(disk.crashed(.none)))

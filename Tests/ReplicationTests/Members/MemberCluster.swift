@@ -17,6 +17,8 @@ final class MemberCluster {
     private let history = EventHistory()
     /// Members whose disk is simulated.
     var disks: [Int: SimulatedFileSystem] = [:]
+    /// Where members get their randomness from, if not from the system.
+    var entropy: [Int: @Sendable () -> UInt64] = [:]
     /// How members are opened from now on.
     var options = MemberOptions()
 
@@ -63,12 +65,11 @@ final class MemberCluster {
     }
 
     private func environment(_ index: Int) -> Environment {
-        guard let disk = disks[index] else { return .system() }
         let system = Environment.system()
         return Environment(
-            fileSystem: disk,
+            fileSystem: disks[index] ?? system.fileSystem,
             time: system.time,
-            entropy: system.entropy,
+            entropy: entropy[index] ?? system.entropy,
             startsThreads: true
         )
     }

@@ -83,6 +83,26 @@ import Testing
         #expect(try MemberCluster.contents(members[1]) == ["a": "3"])
     }
 
+    @Test func aMemberWhoseFirstStoreCannotBeMadeSaysSoAndMakesItLater() async throws {
+        let cluster = try cluster(voters: 2)
+        let disk = try #require(cluster.disks[0])
+        let member = try cluster.open(0)
+        disk.inject(
+            SimulatedFault(.rename, errno: 5, duration: .forever) { $0.hasPrefix("STORE") }
+        )
+        let error = #expect(throws: ReplicationError.self) { try member.bootstrap() }
+        guard case .store(let failure) = error else {
+            Issue.record("\(String(describing: error))")
+            return
+        }
+        #expect(failure.errno == 5 && member.status.failure != nil)
+        disk.removeFaults()
+        try await MemberCluster.wait("it leads") { member.status.activity == .leading }
+        #expect(member.status.failure == nil)
+        _ = try await member.put("1", for: "a", ack: .disk)
+        #expect(try MemberCluster.contents(member) == ["a": "1"])
+    }
+
     @Test func nothingIsSaidBeforeTheMarkIsDurable() async throws {
         let cluster = try cluster(voters: 2)
         let leader = try cluster.open(0)

@@ -154,13 +154,13 @@ import Testing
             let value = (0..<900).map { _ in UInt8.random(in: 0...255, using: &generator) }
             try engine.put(value, for: "\(number)", ack: .memory)
         }
-        let copies = OutgoingCopies(directory: directory, rate: nil)
+        let copies = OutgoingCopies(directory: directory, rate: nil) { _ in }
         let offer = try copies.offer(
             of: engine,
             since: .zero,
             isWhole: false,
             id: { 77 },
-            now: 0
+            now: { 0 }
         )
         #expect(offer.partCount > 3)
         // The same is offered again.
@@ -169,7 +169,7 @@ import Testing
             since: .zero,
             isWhole: true,
             id: { 78 },
-            now: 0
+            now: { 0 }
         )
         #expect(again == offer)
         var incoming = IncomingCopy(directory: directory, number: 2)
@@ -190,6 +190,11 @@ import Testing
         #expect(wrong?.code == .wrongStore)
         _ = try incoming.finish(offer, history: engine.historyID)
         let path = "\(place.path)/\(MemberDirectory.store(2))"
+        let before = try Engine.history(at: path, options: options, environment: .system())
+        #expect(try before == engine.history())
+        #expect(try IncomingCopy(directory: directory, number: 2).restore()?.offer == offer)
+        try incoming.settle()
+        #expect(try IncomingCopy(directory: directory, number: 2).restore() == nil)
         let adopted = try Engine.open(at: path, options: options)
         #expect(try adopted.history() == engine.history())
         try adopted.close()

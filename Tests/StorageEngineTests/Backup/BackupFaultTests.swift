@@ -44,21 +44,12 @@ import Testing
         let (fixture, models) = try prepare(SimulatedFileSystem(profile: profile))
         let start = fixture.fileSystem.traceEnd
         _ = try fixture.backUp(keeping: 2)
-        var history = fixture.fileSystem.history()
-        var generator = SeededGenerator(seed: 5)
-        for position in start...history.end {
-            history.advance(to: position)
-            let policies: [CrashPolicy] = [
-                .none, .all, .sizesOnly, .prefix(max(1, history.pendingCount / 2)),
-                .sectors(keep: 0.5),
-            ]
-            let policy = policies[position % policies.count]
-            let image = history.crashed(policy, using: &generator)
-            try check(image, models, atLeast: 2, "position \(position), \(policy)")
-            guard position % 3 == 0 else { continue }
+        try CrashSweep(fixture.fileSystem, from: start, seed: 5).forEach { crash in
+            try check(crash.image, models, atLeast: 2, crash.text)
+            guard crash.position % 3 == 0 else { return }
 
             // Whatever is left, the next backup comes through and leaves nothing useless.
-            let next = history.crashed(policy, using: &generator)
+            let next = crash.image
             let engine = try BackupFixture.open("db", BackupFixture.environment(next))
             let report = try engine.backup(to: "backups", keeping: 1)
             let names = next.names(inDirectory: "backups", .cached) ?? []

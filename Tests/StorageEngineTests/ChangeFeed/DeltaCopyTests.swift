@@ -48,22 +48,6 @@ import Testing
         return state
     }
 
-    private func write(_ engine: Engine, using generator: inout SeededGenerator) throws {
-        for _ in 0..<Int.random(in: 1...300, using: &generator) {
-            let key = "k\(Int.random(in: 0..<150, using: &generator))"
-            switch Int.random(in: 0..<20, using: &generator) {
-            case 0..<5: try engine.delete(key, ack: .memory)
-            case 5:
-                let range = KeyRange(from: Array(key.utf8), to: Array(key.utf8) + [0x35])
-                try engine.deleteRange(range, ack: .memory)
-            case 6: _ = try engine.writeNoOp(ack: .memory)
-            default:
-                let size = Int.random(in: 0...200, using: &generator)
-                try engine.put(String(repeating: "v", count: size), for: key, ack: .memory)
-            }
-        }
-    }
-
     /// Takes in what the leader's log has behind the end of a copy.
     private func follow(_ copy: Engine, _ leader: Engine) throws {
         let cursor = try leader.recordCursor(after: copy.history().end)
@@ -79,7 +63,7 @@ import Testing
         var copy: Engine?
         var counts = (combined: 0, whole: 0)
         for round in 0..<24 {
-            try write(leader, using: &generator)
+            try leader.writeRandomly(withNoOps: true, using: &generator)
             if round % 7 == 3 { try leader.compact() }
             let name = "copy-\(round)"
             let next: Engine
@@ -112,7 +96,7 @@ import Testing
             #expect(found == expected, "seed \(seed), round \(round)")
             _ = try next.verify()
             if round % 2 == 0 {
-                try write(leader, using: &generator)
+                try leader.writeRandomly(withNoOps: true, using: &generator)
                 try follow(next, leader)
                 #expect(try state(next) == state(leader), "seed \(seed), round \(round)")
             }
@@ -183,6 +167,78 @@ import Testing
         for engine in [copy, leader, other] { try engine.close() }
     }
 
+    @Test func manyChangesDoNotHoldUpWhoeverWritesNext() throws {
+        let leader = try open("leader")
+        try leader.put("v", for: "a", ack: .memory)
+        _ = try leader.copy(to: "\(directory.path)/copy")
+        var generator = SeededGenerator(seed: 21)
+        for number in 0..<600 {
+            let value = (0..<1_000).map { _ in UInt8.random(in: 0...255, using: &generator) }
+            try leader.put(value, for: "k\(number)", ack: .memory)
+        }
+        _ = try leader.copyChanges(after: 1, to: "\(directory.path)/changes")
+        let copy = try open("copy")
+        _ = try copy.combine(
+            with: "\(directory.path)/changes",
+            at: "\(directory.path)/next"
+        )
+        let segments = try names("changes").filter { $0.hasSuffix(".segment") }
+        #expect(segments.count > 20, "of the store's own size")
+        // Nothing compacts here: this is what the store begins with.
+        let environment = Environment(
+            fileSystem: PosixFileSystem(),
+            time: SystemTime(),
+            entropy: { 7 },
+            startsThreads: false
+        )
+        let next = try Engine.open(
+            at: "\(directory.path)/next",
+            options: options(copies: true),
+            environment: environment
+        )
+        let old = try #require(copy.metrics.levelSegments.first)
+        #expect(next.metrics.levelSegments.first == old + 1)
+        #expect(next.metrics.stallReason == nil)
+        next.abandon()
+        #expect(try state(leader) == state(open("next")))
+        for engine in [copy, leader] { try engine.close() }
+    }
+
+    private func names(_ name: String) throws -> [String] {
+        let place = try StoreDirectory.open(
+            path: "\(directory.path)/\(name)",
+            in: PosixFileSystem()
+        )
+        return try place.list().known.map(\.description)
+    }
+
+    @Test func aDeltaLeavesTheSpaceThatWritesNeed() throws {
+        let disk = SimulatedFileSystem()
+        var options = options(copies: false)
+        options.lowSpaceLimit = 1 << 20
+        let leader = try Engine.open(at: "leader", options: options, environment: environment(disk))
+        try leader.put("v", for: "a", ack: .disk)
+        var generator = SeededGenerator(seed: 8)
+        for number in 0..<2_000 {
+            let value = (0..<1_000).map { _ in UInt8.random(in: 0...255, using: &generator) }
+            try leader.put(value, for: "k\(number)", ack: .memory)
+        }
+        try leader.flush()
+        // There is room for all of it, if writes are left with none.
+        disk.capacity = disk.usedSpace + (2 << 20) + 1_500_000
+        let error = #expect(throws: EngineError.self) {
+            try leader.copyChanges(after: 1, to: "changes")
+        }
+        #expect(error?.code == .noSpace)
+        let names = disk.names(inDirectory: ".", .cached) ?? disk.names(inDirectory: "", .cached)
+        #expect(names?.contains { $0.contains("changes") } == false)
+        #expect(leader.metrics.stallReason == nil)
+        try leader.put("w", for: "a", ack: .disk)
+        disk.capacity = .max
+        _ = try leader.copyChanges(after: 1, to: "changes")
+        try leader.close()
+    }
+
     @Test(arguments: SimulatedProfile.allCases)
     func everyCrashLeavesTheOldStoreAndAWholeNewOneOrNone(profile: SimulatedProfile) throws {
         let disk = SimulatedFileSystem(profile: profile)
@@ -195,26 +251,18 @@ import Testing
         }
         let leader = try open("leader", on: disk, copies: false)
         var generator = SeededGenerator(seed: 3)
-        try write(leader, using: &generator)
+        try leader.writeRandomly(withNoOps: true, using: &generator)
         _ = try leader.copy(to: "copy")
         let copy = try open("copy", on: disk, copies: true)
         let old = try state(copy)
-        try write(leader, using: &generator)
+        try leader.writeRandomly(withNoOps: true, using: &generator)
         let new = try state(leader)
         _ = try leader.copyChanges(after: copy.lastSequence, to: "changes")
         let start = disk.traceEnd
         _ = try copy.combine(with: "changes", at: "next")
-        var history = disk.history()
         var counts = (whole: 0, none: 0)
-        for position in start...history.end {
-            history.advance(to: position)
-            let policies: [CrashPolicy] = [
-                .none, .all, .sizesOnly, .prefix(max(1, history.pendingCount / 2)),
-                .sectors(keep: 0.5),
-            ]
-            let policy = policies[position % policies.count]
-            let image = history.crashed(policy, using: &generator)
-            let what = "position \(position), \(policy)"
+        try CrashSweep(disk, from: start, seed: 3).forEach { crash in
+            let (image, what) = (crash.image, crash.text)
             if image.names(inDirectory: "next", .cached) != nil {
                 counts.whole += 1
                 let next = try open("next", on: image, copies: true)
@@ -224,7 +272,7 @@ import Testing
             } else {
                 counts.none += 1
             }
-            guard position % 4 == 0 else { continue }
+            guard crash.position % 4 == 0 else { return }
             let again = try open("copy", on: image, copies: true)
             #expect(try state(again) == old, "\(what)")
             try again.close()

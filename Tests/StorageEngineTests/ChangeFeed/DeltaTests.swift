@@ -57,18 +57,7 @@ import Testing
         var sequence: UInt64 = 0
         var refused = 0
         for round in 0..<30 {
-            for _ in 0..<Int.random(in: 1...300, using: &generator) {
-                let key = "k\(Int.random(in: 0..<150, using: &generator))"
-                switch Int.random(in: 0..<20, using: &generator) {
-                case 0..<5: try engine.delete(key, ack: .memory)
-                case 5:
-                    let range = KeyRange(from: Array(key.utf8), to: Array(key.utf8) + [0x35])
-                    try engine.deleteRange(range, ack: .memory)
-                default:
-                    let size = Int.random(in: 0...200, using: &generator)
-                    try engine.put(String(repeating: "v", count: size), for: key, ack: .memory)
-                }
-            }
+            try engine.writeRandomly(using: &generator)
             if round % 7 == 3 { try engine.compact() }
             do throws(EngineError) {
                 let delta = try engine.delta(after: sequence)

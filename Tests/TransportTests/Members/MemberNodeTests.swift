@@ -218,7 +218,7 @@ import Testing
         try await cluster.close(0)
 
         let again = try cluster.open(0)
-        try await again.beginHistory(unlessFedWithin: .zero)
+        try await again.beginHistory(asking: .zero)
         try await cluster.settle(leader: 0)
 
         #expect(await again.status().history == history)

@@ -85,7 +85,7 @@ final class NodeCluster {
     /// Opens all, and the first one begins the history.
     func start() async throws -> [MemberNode] {
         let nodes = try ids.indices.map { try open($0) }
-        try await nodes[0].beginHistory(unlessFedWithin: .zero)
+        try await nodes[0].beginHistory(asking: .zero)
         try await settle(leader: 0)
         return nodes
     }

@@ -19,8 +19,12 @@ import Testing
         )
     }
 
+    /// Followers ask the first node alone: one that another one feeds would miss that one for a
+    /// while when it is killed.
+    private static let star = ["ENGINENODE_FEEDERS": "\(UniqueID(high: 1, low: 0xd1))"]
+
     private func start(_ cluster: DrillCluster) async throws {
-        try cluster.start(0, as: "leader")
+        try cluster.start(0, as: "leader", "--bootstrap")
         try cluster.start(1)
         try cluster.start(2)
         #expect(try await cluster.settle() == 0)
@@ -79,7 +83,7 @@ import Testing
     }
 
     @Test func aFollowerThatWasKilledCatchesUp() async throws {
-        let cluster = try cluster()
+        let cluster = try cluster(Self.star)
         try await start(cluster)
         _ = try await put(1...20, at: 0, of: cluster, "followers=2&at=disk")
 
@@ -123,11 +127,12 @@ import Testing
     }
 
     @Test func aFollowerWithoutADirectoryTakesACopy() async throws {
-        let cluster = try cluster([
+        let small = [
             "ENGINENODE_ENGINE_LOG_FILE_SIZE": "16384",
             "ENGINENODE_ENGINE_WRITE_BUFFER_SIZE": "16384",
             "ENGINENODE_ENGINE_RETAINED_LOG_SIZE": "0",
-        ])
+        ]
+        let cluster = try cluster(small.merging(Self.star) { $1 })
         try await start(cluster)
         _ = try await put(1...200, at: 0, of: cluster, "followers=2&at=wal", isLong: true)
 
@@ -140,6 +145,29 @@ import Testing
         try await expectEqual(cluster)
         #expect(try cluster.noticeCount("copying(") > 0)
         #expect(try contents(cluster, 2).count == 400)
+        try cluster.end()
+    }
+
+    @Test func aLeaderThatLostItsDirectoryBeginsNoSecondHistory() async throws {
+        let cluster = try cluster()
+        try await start(cluster)
+        _ = try await put(1...20, at: 0, of: cluster, "followers=2&at=disk")
+
+        cluster.kill(0)
+        try cluster.empty(0)
+        try cluster.start(0, as: "leader", "--bootstrap")
+        while try cluster.noticeCount("member \(cluster.ids[1]) has a history")
+            + cluster.noticeCount("member \(cluster.ids[2]) has a history") == 0
+        {
+            try await Task.sleep(for: .milliseconds(20))
+        }
+        let promoted = try #require(cluster.client(1))
+        while await !promoted.promote() { try await Task.sleep(for: .milliseconds(100)) }
+        #expect(try await cluster.settle() == 1)
+        _ = try await put(21...30, at: 1, of: cluster, "followers=all&at=disk")
+
+        try await expectEqual(cluster)
+        #expect(try contents(cluster, 0).count == 30)
         try cluster.end()
     }
 

@@ -41,10 +41,10 @@ import Testing
 
     /// Starts a node and waits until it serves.
     private func start(
-        _ role: String,
+        _ arguments: [String],
         _ environment: [String: String]
     ) throws -> (Process, port: Int) {
-        let process = tool([role], environment)
+        let process = tool(arguments, environment)
         let output = Pipe()
         process.standardOutput = output
         try process.run()
@@ -75,7 +75,7 @@ import Testing
         let tokenFile = directory.path + "/token"
         try Data("\(token)\n".utf8).write(to: URL(fileURLWithPath: tokenFile))
         let (process, port) = try start(
-            "leader",
+            ["leader"],
             [
                 "ENGINENODE_STORE": store, "ENGINENODE_HTTP_LISTEN": "127.0.0.1:0",
                 "ENGINENODE_HTTP_TOKENS_ADMIN": token,
@@ -124,7 +124,8 @@ import Testing
                 "ENGINENODE_TLS_AUTHORITY": authority.roots,
                 "ENGINENODE_TLS_NAMES": "node0.test=\(ids[0]),node1.test=\(ids[1])",
             ]
-            started.append(try start(index == 0 ? "leader" : "follower", environment))
+            let role = index == 0 ? ["leader", "--bootstrap"] : ["follower"]
+            started.append(try start(role, environment))
         }
         try authority.issue("operator", name: "DNS:operator.test")
         let certificates = [

@@ -26,7 +26,8 @@ internal import StorageEngine
 // (1) Parts have `partSize` bytes, the last one what is left; so the number of a part says where
 //     its bytes belong.
 // (2) COPY lies in the directory of a copy that comes, once the contents have: the files behind
-//     say by their sizes how much more has. It is removed when the copy is whole.
+//     say by their sizes how much more has. It is removed once MEMBER names the store that the copy
+//     is or has become part of: until then a crash leaves the copy.
 // (3) A power cut may leave files with their sizes and without their bytes: every file is checked
 //     as a whole before the copy becomes the store.
 // (4) The bytes may be hostile: only names of a store's files are taken, and every size is checked

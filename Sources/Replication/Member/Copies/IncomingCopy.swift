@@ -172,11 +172,12 @@ final class IncomingCopy: @unchecked Sendable {
 
     // MARK: The end
 
-    /// Checks a copy that has come whole, as a store of a history; durable when this returns.
+    /// Checks a copy that has come whole, as a store of a history; durable when this returns. It is
+    /// a copy still, until ``settle()``.
     ///
     /// - Returns: The member id in the store's mark.
-    /// - Throws: ``EngineError`` with code `corruption` when it is not what it said, `wrongStore`
-    ///   or `io`.
+    /// - Throws: ``EngineError`` with code `corruption` when it is not what it said, `wrongStore`;
+    ///   `io` or `noSpace`: it may be whole the next time.
     func finish(_ offer: CopyOffer, history: UniqueID) throws(EngineError) -> UniqueID {
         guard self.offer == offer, hasContents, let target else {
             throw CopyFormat.corrupt("parts are missing")
@@ -192,14 +193,44 @@ final class IncomingCopy: @unchecked Sendable {
                     offset: 0
                 )
             }
-            try file.dataSync()
+            try sync(file, entry.name, in: target)
         }
         let mark = try StoreMark(in: target)
         guard mark.historyID == history else {
             throw EngineError(.wrongStore, "adopting a copy: it has history \(mark.historyID)")
         }
-        try target.durableRemove([.copy])
         return mark.memberID
+    }
+
+    /// Syncs a file. What could not be written may be gone from the system's memory as well,
+    /// whatever a later sync says: that file comes again.
+    private func sync(
+        _ file: StoreFile,
+        _ name: FileName,
+        in target: StoreDirectory
+    ) throws(EngineError) {
+        do throws(EngineError) {
+            try file.dataSync()
+        } catch {
+            do throws(EngineError) { try target.durableRemove([name]) } catch { discard() }
+            throw error
+        }
+    }
+
+    /// Makes the directory a store, and no copy any more: once MEMBER names it, or when changes in
+    /// it are part of the store that MEMBER names.
+    ///
+    /// - Throws: ``EngineError`` with code `io` or `noSpace`.
+    func settle() throws(EngineError) { try target?.durableRemove([.copy]) }
+
+    /// The same for the store that MEMBER names, which a crash may have left undone.
+    ///
+    /// - Throws: ``EngineError`` with code `io` or `noSpace`.
+    static func settle(_ number: UInt64, in directory: StoreDirectory) throws(EngineError) {
+        let name = MemberDirectory.store(number)
+        guard try directory.list().unknown.contains(name) else { return }
+        let place = try directory.subdirectory(name)
+        if try place.list().known.contains(.copy) { try place.durableRemove([.copy]) }
     }
 
     /// Keeps the log files of the store that the copy replaces: they have records that will be in

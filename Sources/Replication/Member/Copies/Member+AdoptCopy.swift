@@ -1,45 +1,73 @@
 internal import StorageEngine
 
 // How a copy that came becomes the store, as a job of the store.
+//
+//  1. The copy is checked as a whole, put together with the store if it is a delta, and compared
+//     with what was offered: all that beside the store, which stays as it is.
+//  2. MEMBER names the next store. A crash before that leaves the old store and the whole copy, one
+//     behind it the next store.
+//  3. What says that the directory is a copy goes last, and with the next opening if that fails.
+//  4. A disk that fails keeps nobody from trying again with the same copy, a few times. A copy that
+//     is not what was offered is thrown away. So are changes that do not go with the store: then
+//     only the whole state will do.
 
 extension Member {
-    /// Puts a copy that came whole in the store's place, or the store with what has changed since:
-    /// MEMBER names it from then on.
+    /// Puts a copy that came whole in the store's place, or the store with what has changed since.
     func adopt(_ offer: CopyOffer, _ generation: UInt64, _ life: UInt64) {
-        let (history, incoming) = lock.with { (state.core.mark.history, state.incoming) }
+        let (history, incoming, number) = lock.with {
+            (state.core.mark.history, state.incoming, state.record.storeNumber)
+        }
         guard let history else { preconditionFailure("a copy without a history") }
         guard lock.with({ life == state.life }) else { return }
-        let storeID: UniqueID
+        let next: NextStore
+        var isWhole = false
         do throws(EngineError) {
-            storeID = try incoming.finish(offer, history: history)
+            let storeID = try incoming.finish(offer, history: history)
+            isWhole = true
+            let old = takeEngine(life)
+            switch offer.kind {
+            case .base: next = try replace(old, number, by: offer, storeID, incoming)
+            case .delta: next = try combine(old, number, with: offer)
+            }
+            try check(next, offer)
         } catch {
-            incoming.discard()
-            return lock.with { life == state.life ? restart(for: error) : () }
+            return giveUp(offer, isWhole: isWhole, incoming, error, life)
         }
         do throws(EngineError) {
-            let number = lock.with { state.record.storeNumber }
-            let old = takeEngine(life)
-            let next =
-                switch offer.kind {
-                case .base:
-                    try replace(old, number, by: offer, storeID, incoming)
-                case .delta:
-                    try combine(old, number, with: offer)
-                }
             copyJobs.submit { [self] in copies.removeAll() }
             try name(next)
-            try open(offer, generation, life)
-            // What is left of them goes with the next opening.
-            do throws(EngineError) {
-                for replaced in number..<next.number {
-                    try directory.removeTree(MemberDirectory.store(replaced))
-                }
-            } catch {
-                broadcast.send(.storeFailed(error))
-            }
+            try incoming.settle()
+            try open(generation, life)
         } catch {
             // Which store is the member's, MEMBER says.
-            lock.with { if life == state.life { restart(for: error) } }
+            return lock.with { life == state.life ? restart(for: error) : () }
+        }
+        // What is left of them goes with the next opening.
+        do throws(EngineError) {
+            for replaced in number..<next.number {
+                try directory.removeTree(MemberDirectory.store(replaced))
+            }
+        } catch {
+            broadcast.send(.storeFailed(error))
+        }
+    }
+
+    /// Opens the store again after a copy that was not adopted. When it might be the next time it
+    /// is kept.
+    private func giveUp(
+        _ offer: CopyOffer,
+        isWhole: Bool,
+        _ incoming: IncomingCopy,
+        _ error: EngineError,
+        _ life: UInt64
+    ) {
+        let isKept = lock.with { state.adoptions.mayGoOn(offer, after: error) }
+        if !isKept { incoming.discard() }
+        // The disk gets a moment.
+        guard !isKept || pause(milliseconds: 100) else { return }
+        lock.with {
+            if !isKept, isWhole, offer.kind == .delta { state.needsWholeCopy = true }
+            if life == state.life { restart(for: error) }
         }
     }
 
@@ -91,6 +119,18 @@ extension Member {
         }
     }
 
+    /// Refuses a store that is not what was offered; nothing in it is changed.
+    private func check(_ next: NextStore, _ offer: CopyOffer) throws(EngineError) {
+        let (epochs, end) = try Engine.history(
+            at: "\(directory.path)/\(MemberDirectory.store(next.number))",
+            options: options.engine,
+            environment: environment
+        )
+        guard LogOutline(epochs, end) == offer.log else {
+            throw EngineError(.diverged, "adopting a copy: it ends elsewhere than it said")
+        }
+    }
+
     /// Has MEMBER name another store.
     private func name(_ next: NextStore) throws(EngineError) {
         try update { record in
@@ -102,21 +142,37 @@ extension Member {
         }
     }
 
-    /// Opens the store that MEMBER names now, and checks that it is what was offered.
-    private func open(
-        _ offer: CopyOffer,
-        _ generation: UInt64,
-        _ life: UInt64
-    ) throws(EngineError) {
+    /// Opens the store that MEMBER names now.
+    private func open(_ generation: UInt64, _ life: UInt64) throws(EngineError) {
         let opened = try openStore()
-        let (epochs, end) = try opened.history()
-        guard LogOutline(epochs, end) == offer.log else {
-            throw EngineError(.diverged, "adopting a copy: it ends elsewhere than it said")
-        }
         lock.with {
             guard life == state.life else { return }
+            state.needsWholeCopy = false
             put(opened, generation)
             give(.copyAdopted(generation: generation))
+        }
+    }
+}
+
+/// How often one copy could not be adopted.
+///
+/// Thread safety: none; a value.
+struct Adoptions: Sendable {
+    private var copy: UInt64?
+    private var count = 0
+
+    private static let countMax = 5
+
+    /// Whether a copy may be adopted the next time. A disk may fail for a moment; a place of it
+    /// that stays unreadable is written anew with the next copy.
+    mutating func mayGoOn(_ offer: CopyOffer, after error: EngineError) -> Bool {
+        if copy != offer.id { (copy, count) = (offer.id, 0) }
+        switch error.code {
+        case .noSpace, .stalled, .closed: return true
+        case .io:
+            count += 1
+            return count < Self.countMax
+        default: return false
         }
     }
 }

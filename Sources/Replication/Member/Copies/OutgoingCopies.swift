@@ -3,9 +3,10 @@ internal import StorageEngine
 /// The copies of the store that are handed out. Each is a checkpoint, or has what changed since a
 /// place, in a directory of its own; and a slot that keeps the log from its end on.
 ///
-/// Thread safety: belongs to the jobs of copies, and once these have ended to whoever ended them.
+/// Thread safety: ``offer(of:since:isWhole:id:now:)`` belongs to the jobs that make copies, parts
+/// and removals to those of copies, and once both have ended to whoever ended them.
 final class OutgoingCopies: @unchecked Sendable {
-    private final class Copy {
+    private final class Copy: @unchecked Sendable {
         let offer: CopyOffer
         /// Where a delta begins; `nil` for a whole copy.
         let start: Tail?
@@ -17,6 +18,7 @@ final class OutgoingCopies: @unchecked Sendable {
         /// Where each file begins in the stream.
         let starts: [UInt64]
         let size: UInt64
+        // The lock of the copies.
         var lastUsed: Tick
 
         init(
@@ -54,21 +56,33 @@ final class OutgoingCopies: @unchecked Sendable {
     private let directory: StoreDirectory
     /// The most bytes that are read in a second.
     let rate: UInt64?
-    private var copies: [Copy] = []
+    /// Is told why changes could not be copied.
+    private let tell: @Sendable (EngineError) -> Void
+    // The jobs that make copies.
     private var nextNumber: UInt64 = 1
+    private let lock = Lock()
+    // The lock.
+    private var copies: [Copy] = []
+    /// Counts the times that all copies were removed: one that was being made then goes as well.
+    private var removals: UInt64 = 0
 
     /// A copy that nobody asked for so long is removed, in milliseconds.
     private static let idleMax: Tick = 60_000
     private static let slotPrefix = "member-copy-"
 
-    init(directory: StoreDirectory, rate: UInt64?) {
+    init(
+        directory: StoreDirectory,
+        rate: UInt64?,
+        tell: @escaping @Sendable (EngineError) -> Void
+    ) {
         self.directory = directory
         self.rate = rate
+        self.tell = tell
     }
 
     /// A copy for a follower whose log ends at a place, or before: one that there is, or a new one.
-    /// What has changed since that place when that is known, and the follower's state is exactly
-    /// that of it; everything otherwise.
+    /// What has changed since that place when that is known, the follower's state is exactly that
+    /// of it, and there is room for it; everything otherwise, which takes hardly any.
     ///
     /// - Throws: ``EngineError`` when none can be made.
     func offer(
@@ -76,27 +90,60 @@ final class OutgoingCopies: @unchecked Sendable {
         since tail: Tail,
         isWhole: Bool,
         id: () -> UInt64,
-        now: Tick
+        now: () -> Tick
     ) throws(EngineError) -> CopyOffer {
-        let known = copies.last { copy in
+        let (all, removals) = lock.with { (copies, self.removals) }
+        let known = all.last { copy in
             let fits = copy.start.map { !isWhole && $0 == tail } ?? true
             return fits && copy.engine === engine && !tail.ranksAbove(copy.offer.log.tail)
                 && isUsable(copy)
         }
-        if let known {
-            known.lastUsed = now
-            return known.offer
-        }
+        if let known, use(known, now: now()) { return known.offer }
         let number = nextNumber
         nextNumber += 1
+        do throws(EngineError) {
+            let start = isWhole ? nil : tail
+            let copy = try make(number, of: engine, since: start, id: id, now: now)
+            try lock.with { () throws(EngineError) in
+                // The store that it is of is not the member's any more.
+                guard removals == self.removals else { throw .closed }
+                copies.append(copy)
+            }
+            return copy.offer
+        } catch {
+            remove(number, of: engine)
+            throw error
+        }
+    }
+
+    /// Notes that a copy is wanted still; `false` when it was removed meanwhile.
+    private func use(_ copy: Copy, now: Tick) -> Bool {
+        lock.with {
+            guard copies.contains(where: { $0 === copy }) else { return false }
+            copy.lastUsed = max(copy.lastUsed, now)
+            return true
+        }
+    }
+
+    /// Makes a copy: of what has changed since a place, if there is one and that can be.
+    private func make(
+        _ number: UInt64,
+        of engine: Engine,
+        since tail: Tail?,
+        id: () -> UInt64,
+        now: () -> Tick
+    ) throws(EngineError) -> Copy {
         let name = MemberDirectory.copy(number)
         let path = "\(directory.path)/\(name)"
+        // First of all: what is written while the copy is made must be there for who takes it.
+        try engine.createSlot(Self.slot(number))
         var made: (epochs: [EpochEntry], end: Position)?
-        if !isWhole, tail.sequence > 0 {
-            made = try Self.copyChanges(of: engine, after: tail.sequence, to: path)
+        if let tail, tail.sequence > 0 {
+            made = try copyChanges(of: engine, after: tail.sequence, to: path)
         }
         let start = made == nil ? nil : tail
         let (epochs, end) = if let made { made } else { try engine.copy(to: path) }
+        try engine.acknowledge(end, slot: Self.slot(number))
         let place = try directory.subdirectory(name)
         var entries: [CopyFormat.Entry] = []
         for name in try place.list().known where name != .lock {
@@ -106,21 +153,22 @@ final class OutgoingCopies: @unchecked Sendable {
                 CopyFormat.Entry(name: name, size: size, checksum: try file.digest(size))
             )
         }
-        try engine.createSlot("\(Self.slotPrefix)\(number)", after: end)
-        let copy = Copy(
+        return Copy(
             (id(), LogOutline(epochs, end), start),
             number: number,
             in: place,
             of: engine,
             entries,
-            now: now
+            // It is idle from now on: making it may have taken long.
+            now: now()
         )
-        copies.append(copy)
-        return copy.offer
     }
 
-    /// What has changed since a sequence; `nil` when deletions may be forgotten since.
-    private static func copyChanges(
+    private static func slot(_ number: UInt64) -> String { "\(slotPrefix)\(number)" }
+
+    /// What has changed since a sequence; `nil` when deletions may be forgotten since, or there is
+    /// too little room.
+    private func copyChanges(
         of engine: Engine,
         after sequence: UInt64,
         to path: String
@@ -128,23 +176,29 @@ final class OutgoingCopies: @unchecked Sendable {
         do throws(EngineError) {
             return try engine.copyChanges(after: sequence, to: path)
         } catch {
-            guard error.code == .trimmed else { throw error }
-            return nil
+            switch error.code {
+            case .trimmed: return nil
+            case .noSpace:
+                tell(error)
+                return nil
+            default: throw error
+            }
         }
     }
 
     /// Whether whoever takes the copy can go on behind it.
     private func isUsable(_ copy: Copy) -> Bool {
-        copy.engine.slots.contains { $0.name == "\(Self.slotPrefix)\(copy.number)" && !$0.isLost }
+        copy.engine.slots.contains { $0.name == Self.slot(copy.number) && !$0.isLost }
     }
 
     /// A part of a copy; `nil` when there is no such copy any more.
     ///
     /// - Throws: ``EngineError`` with code `io`.
     func part(_ index: UInt64, of id: UInt64, now: Tick) throws(EngineError) -> [UInt8]? {
-        guard let copy = copies.first(where: { $0.offer.id == id }), index < copy.offer.partCount
-        else { return nil }
-        copy.lastUsed = now
+        let found = lock.with { copies.first { $0.offer.id == id } }
+        guard let copy = found, index < copy.offer.partCount, use(copy, now: now) else {
+            return nil
+        }
         var offset = index * CopyFormat.partSize
         let end = min(offset + CopyFormat.partSize, copy.size)
         var bytes: [UInt8] = []
@@ -172,93 +226,35 @@ final class OutgoingCopies: @unchecked Sendable {
 
     /// Removes what nobody has asked for for long.
     func removeIdle(now: Tick) {
-        let idle = copies.filter { now - $0.lastUsed > Self.idleMax }
-        copies.removeAll { now - $0.lastUsed > Self.idleMax }
-        for copy in idle { remove(copy) }
+        let idle = lock.with {
+            let idle = copies.filter { now > $0.lastUsed + Self.idleMax }
+            copies.removeAll { now > $0.lastUsed + Self.idleMax }
+            return idle
+        }
+        for copy in idle { remove(copy.number, of: copy.engine) }
     }
 
     func removeAll() {
-        let all = copies
-        copies = []
-        for copy in all { remove(copy) }
+        let all = lock.with {
+            removals += 1
+            defer { copies = [] }
+            return copies
+        }
+        for copy in all { remove(copy.number, of: copy.engine) }
     }
 
     /// What is left goes with the next opening.
-    private func remove(_ copy: Copy) {
+    private func remove(_ number: UInt64, of engine: Engine) {
         do throws(EngineError) {
-            try directory.removeTree(MemberDirectory.copy(copy.number))
+            try directory.removeTree(MemberDirectory.copy(number))
         } catch {}
-        do throws(EngineError) {
-            try copy.engine.dropSlot("\(Self.slotPrefix)\(copy.number)")
-        } catch {}
+        do throws(EngineError) { try engine.dropSlot(Self.slot(number)) } catch {}
     }
 
     /// Drops the slots that an earlier opening left.
     static func dropSlots(of engine: Engine) {
         for slot in engine.slots where slot.name.hasPrefix(slotPrefix) {
             do throws(EngineError) { try engine.dropSlot(slot.name) } catch {}
-        }
-    }
-}
-
-extension Member {
-    func performCopy(_ action: CoreAction, _ life: UInt64) {
-        switch action {
-        case .openCopy(let session, let since, _, let isWhole):
-            openCopy(session, since, isWhole: isWhole, life)
-        case .readPart(let session, let copy, let index): readPart(session, copy, index, life)
-        default: preconditionFailure("no action of copies")
-        }
-    }
-
-    private func openCopy(_ session: UInt64, _ since: Tail, isWhole: Bool, _ life: UInt64) {
-        guard let engine = lock.with({ life == state.life ? state.engine : nil }) else { return }
-        do throws(EngineError) {
-            let offer = try copies.offer(
-                of: engine,
-                since: since,
-                isWhole: isWhole,
-                id: environment.entropy,
-                now: now
-            )
-            lock.with {
-                guard life == state.life, state.engine === engine else { return }
-                give(.copyOpened(session: session, offer))
-            }
-        } catch {
-            // The follower asks again when nothing comes.
-            broadcast.send(.storeFailed(error))
-        }
-    }
-
-    private func readPart(_ session: UInt64, _ copy: UInt64, _ index: UInt64, _ life: UInt64) {
-        do throws(EngineError) {
-            guard let bytes = try copies.part(index, of: copy, now: now) else { return }
-            pace(bytes.count)
-            lock.with {
-                guard life == state.life else { return }
-                let part = CopyPart(
-                    copy: copy,
-                    index: index,
-                    size: UInt64(bytes.count),
-                    payload: state.keep(.bytes(bytes))
-                )
-                give(.partRead(session: session, part), naming: part.payload)
-            }
-        } catch {
-            broadcast.send(.storeFailed(error))
-        }
-    }
-
-    /// Waits so long that no more is read than allowed.
-    private func pace(_ size: Int) {
-        guard let rate = copies.rate, rate > 0 else { return }
-        let nanoseconds = UInt64(size) * 1_000_000_000 / rate
-        let end = environment.time.monotonicNanoseconds + nanoseconds
-        lock.with {
-            while state.phase == .open, environment.time.monotonicNanoseconds < end {
-                changed.wait(lock, until: end)
-            }
         }
     }
 }

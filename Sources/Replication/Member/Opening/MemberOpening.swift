@@ -77,6 +77,7 @@ struct MemberOpening {
         record = try Self.read(id, in: directory, membership, options)
         try MemberDirectory.removeLeftovers(in: directory, storeNumber: record.storeNumber)
         if record.storeNumber > 0 {
+            try IncomingCopy.settle(record.storeNumber, in: directory)
             engine = try Self.openStore(record, in: directory, options, environment)
         }
         var outline = LogOutline.empty

@@ -7,11 +7,13 @@
 //     begins: it hides what the other store has, and nothing that is newer.
 // (2) Its `deltaHorizon` is that place: it knows of all deletions since.
 // (3) It goes only with a store that ends exactly there. Everything of that is put into segments,
-//     which stay as they are; what has changed is written into new ones, above them in level 0.
+//     which stay as they are; what has changed is written into a new one, above them in level 0.
 // (4) Tombstones with nothing to hide are left out then, as by a compaction; those of ranges stand
 //     lower than they were written. So the other store knows of deletions from its end on alone: it
 //     gives no delta that begins before.
 // (5) Either store appears as a whole, see `StagedDirectory`. Its log begins behind its segments.
+// (6) A delta is worth less than the writes of the store that it is made of: while it is written,
+//     so much space stays free that these are not refused.
 
 extension Engine {
     /// Makes a store of what has changed since a sequence; blocks.
@@ -20,7 +22,8 @@ extension Engine {
     ///   - start: Where the delta begins.
     ///   - path: Must be absent, or an empty directory; its parent must exist.
     /// - Returns: The epochs of the history, and where the delta ends.
-    /// - Throws: As ``delta(after:)`` and ``checkpoint(at:)-(_)``.
+    /// - Throws: As ``delta(after:)`` and ``checkpoint(at:)-(_)``; `noSpace` when less than twice
+    ///   ``Options/lowSpaceLimit`` would stay free. Nothing is left of it then.
     package func copyChanges(
         after start: UInt64,
         to path: String
@@ -32,12 +35,19 @@ extension Engine {
         let epochs = pipeline.epochs.filter { $0.lastSequenceBefore < end.sequence }
         let staged = try StagedDirectory(path: path, in: pipeline.environment.fileSystem)
         do throws(EngineError) {
+            let spare = SpareSpace(staged.directory, pipeline.maintenance.limits)
+            try spare.check()
             let output = StoreOfSegments(
                 directory: staged.directory,
                 historyID: historyID,
-                numbers: SegmentNumbers(next: 1)
+                numbers: SegmentNumbers(next: 1),
+                pace: { _ throws(EngineError) in try spare.check() }
             )
-            let segments = try output.write(DeltaStream(delta, behind: start))
+            let segments = try output.write(
+                DeltaStream(delta, behind: start),
+                segmentSize: pipeline.maintenance.limits.compaction.segmentSize
+            )
+            try spare.check()
             // They do not overlap, and stand in the order of their keys.
             let placed = segments.map { LevelSegment(level: 1, info: $0.info) }
             try output.finish(
@@ -90,6 +100,34 @@ extension Engine {
     }
 }
 
+/// Sees to it that what is written for others leaves room for the store's own writes, flushes and
+/// compactions: twice what writes need, so that those do not come near their limit at once.
+///
+/// Thread safety: immutable.
+private struct SpareSpace: Sendable {
+    private let directory: StoreDirectory
+    private let limit: UInt64
+
+    init(_ directory: StoreDirectory, _ limits: Maintenance.Limits) {
+        self.directory = directory
+        let (limit, overflow) = limits.lowSpaceLimit.multipliedReportingOverflow(by: 2)
+        self.limit = overflow ? .max : limit
+    }
+
+    /// Throws `noSpace` when too little is free. A system that does not say how much is free
+    /// refuses nothing before the disk is full.
+    func check() throws(EngineError) {
+        let free: UInt64
+        do throws(EngineError) { free = try directory.freeSpace() } catch { return }
+        guard free >= limit else {
+            throw EngineError(
+                .noSpace,
+                "copying what has changed: \(free) bytes are free, at least \(limit) must stay so"
+            )
+        }
+    }
+}
+
 /// The entries of a delta.
 private final class DeltaStream: EntryStream {
     private var delta: Delta
@@ -113,14 +151,20 @@ private struct StoreOfSegments {
     let directory: StoreDirectory
     let historyID: UniqueID
     let numbers: SegmentNumbers
+    /// See ``SegmentOutput/pace``.
+    var pace: @Sendable (Int) throws(EngineError) -> Void = { _ throws(EngineError) in }
 
-    /// Writes entries as segments, in the order of their keys.
-    func write(_ stream: EntryStream) throws(EngineError) -> [Segment] {
+    /// Writes entries as segments of about a size, in the order of their keys; `nil` for one.
+    func write(
+        _ stream: EntryStream,
+        segmentSize: UInt64?
+    ) throws(EngineError) -> [Segment] {
         let output = SegmentOutput(
             to: directory,
             historyID: historyID,
             numbers: numbers,
-            segmentSize: CompactionLimits().segmentSize
+            segmentSize: segmentSize,
+            pace: pace
         )
         return try output.write(stream)
     }
@@ -217,7 +261,8 @@ private struct StoreOfChanges {
             deeper: Self.rows(version),
             registered: []
         )
-        let written = try output.write(stream)
+        // Of level 0 each segment counts, however small: many of them would hold up whoever writes.
+        let written = try output.write(stream, segmentSize: nil)
         let expected = tree.state.levels.joined().reduce(0) { $0 + $1.entryCount }
         guard stream.readCount == expected else {
             throw .corruption(

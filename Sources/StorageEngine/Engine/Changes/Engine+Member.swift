@@ -81,6 +81,40 @@ extension Engine {
         try writable().writeNoOp(ack: ack)
     }
 
+    /// The history of a store that no engine has open, which stays as it is: what ``history()`` of
+    /// an engine would say.
+    ///
+    /// - Parameters:
+    ///   - path: The store's directory.
+    ///   - options: How it would be opened.
+    ///   - environment: Files, and time.
+    /// - Returns: The epochs that have records, and where the history ends.
+    /// - Throws: ``EngineError`` with code `notAStore`, `locked`, `wrongStore`, `corruption`,
+    ///   `logGap`, `unsupportedFormat` or `io`.
+    package static func history(
+        at path: String,
+        options: Options,
+        environment: Environment
+    ) throws(EngineError) -> (epochs: [EpochEntry], end: Position) {
+        var options = options
+        options.readOnly = true
+        let store = try OpenedStore(path: path, options: options, environment: environment)
+        defer { do throws(EngineError) { try store.lock.release() } catch {} }
+        let tree = try OpenedTree(
+            directory: store.directory,
+            mark: store.markFile.mark,
+            cache: BlockCache(budget: 0)
+        )
+        var recovery = LogRecovery(
+            directory: store.directory,
+            markFile: store.markFile,
+            start: tree.logStart
+        )
+        let recovered = try recovery.run(repair: false) { _, _ in }
+        let sequencer = Sequencer(recovered: recovered, originates: false)
+        return (sequencer.epochsWithRecords, sequencer.position)
+    }
+
     // MARK: - Copies
 
     /// Makes a checkpoint, and says which history it holds.

@@ -7,33 +7,9 @@ import Testing
 
 /// Members that are too far behind, or have lost what they had, on real stores.
 @Suite(.serialized) struct MemberCopyTests {
-    /// A leader with so many values of a kilobyte, whose log does not go back to the beginning.
-    private func trimmedLeader(
-        _ cluster: MemberCluster,
-        values: Int
-    ) throws -> Member {
-        cluster.options.engine.logFileSize = 16_384
-        cluster.options.engine.retainedLogSize = 0
-        let leader = try cluster.open(0)
-        try leader.bootstrap()
-        try write(leader, values)
-        let engine = try #require(leader.engine)
-        try engine.flush()
-        try engine.trimLog(through: engine.lastSequence)
-        return leader
-    }
-
-    private func write(_ leader: Member, _ count: Int) throws {
-        var generator = SeededGenerator(seed: UInt64(count))
-        for number in 0..<count {
-            let value = (0..<1_000).map { _ in UInt8.random(in: 0x61...0x7a, using: &generator) }
-            _ = try leader.put(value, for: "\(number)", ack: .wal)
-        }
-    }
-
     @Test func aNewFollowerIsCopiedWhatTheLogDoesNotHave() async throws {
         let cluster = try MemberCluster(voters: 2)
-        let leader = try trimmedLeader(cluster, values: 600)
+        let leader = try cluster.trimmedLeader(values: 600)
         let follower = try cluster.open(1)
         try await cluster.waitUntilEqual()
         #expect(try MemberCluster.contents(follower) == (try MemberCluster.contents(leader)))
@@ -51,7 +27,7 @@ import Testing
     @Test func aCopyGoesOnWhereItWasBrokenOff() async throws {
         let cluster = try MemberCluster(voters: 2)
         cluster.options.copyRate = 4 << 20
-        let leader = try trimmedLeader(cluster, values: 6_000)
+        let leader = try cluster.trimmedLeader(values: 6_000)
         try cluster.open(1)
         try await MemberCluster.wait("half of it has come") {
             cluster.network.payloadCount(of: cluster.ids[0]) >= 10
@@ -73,45 +49,9 @@ import Testing
         try IncomingCopy(directory: cluster.place(index), number: 2).restore()
     }
 
-    /// A follower is away while the leader changes a few of many values, and lets its log go.
-    private func leaveBehind(_ cluster: MemberCluster, values: Int, changed: Int) async throws {
-        let members = [try trimmedLeader(cluster, values: values), try cluster.open(1)]
-        try await cluster.waitUntilEqual()
-        let end = members[1].status.position
-        try cluster.close(1)
-        var generator = SeededGenerator(seed: 4)
-        for round in 0..<3 {
-            for number in 0..<changed {
-                let value = (0..<20_000).map { _ in UInt8.random(in: 0...255, using: &generator) }
-                _ = try await members[0].put(value, for: "\(number * 7)", ack: .wal)
-            }
-            _ = try await members[0].delete("\(round)", ack: .wal)
-        }
-        try await letGo(members[0], behind: end)
-    }
-
-    /// Nothing needs the log any more, and it goes, until it does not go back to a position.
-    private func letGo(_ leader: Member, behind position: Position) async throws {
-        let engine = try #require(leader.engine)
-        for slot in engine.slots { try engine.dropSlot(slot.name) }
-        try await engine.flush()
-        try await MemberCluster.wait("the log is gone") {
-            // A file goes once another one has begun.
-            _ = try leader.put("x", for: "x", ack: .disk)
-            try engine.flush()
-            try engine.trimLog(through: engine.lastSequence)
-            do throws(EngineError) {
-                _ = try engine.recordCursor(after: position)
-                return false
-            } catch {
-                return error.code == .trimmed
-            }
-        }
-    }
-
     @Test func whoIsTooFarBehindGetsWhatHasChanged() async throws {
         let cluster = try MemberCluster(voters: 2)
-        try await leaveBehind(cluster, values: 3_000, changed: 40)
+        try await cluster.leaveBehind(values: 3_000, changed: 40)
         let before = cluster.network.payloadCount(of: cluster.ids[0])
         let follower = try cluster.open(1)
         try await cluster.waitUntilEqual()
@@ -132,7 +72,7 @@ import Testing
 
     @Test func changesGoOnWhereTheyWereBrokenOff() async throws {
         let cluster = try MemberCluster(voters: 2)
-        try await leaveBehind(cluster, values: 600, changed: 40)
+        try await cluster.leaveBehind(values: 600, changed: 40)
         var generator = SeededGenerator(seed: 9)
         for number in 0..<2_000 {
             let value = (0..<1_000).map { _ in UInt8.random(in: 0...255, using: &generator) }
@@ -162,7 +102,7 @@ import Testing
 
     @Test func whoIsTooFarBehindForChangesGetsEverything() async throws {
         let cluster = try MemberCluster(voters: 2)
-        try await leaveBehind(cluster, values: 300, changed: 40)
+        try await cluster.leaveBehind(values: 300, changed: 40)
         // Nobody knows any more what was deleted.
         let engine = try #require(try cluster[0].engine)
         try await engine.compact()
@@ -173,10 +113,46 @@ import Testing
         #expect(!cluster.hasHappened("#1 copyingChanges("))
     }
 
+    @Test func whoTakesACopyDoesNotWaitForAnotherThatIsMade() async throws {
+        let cluster = try MemberCluster(voters: 3)
+        let gate = Gate()
+        cluster.entropy[0] = {
+            gate.pass()
+            return Environment.system().entropy()
+        }
+        cluster.options.copyRate = 400_000
+        try await cluster.leaveBehind(values: 300, changed: 40)
+        try cluster.open(1)
+        try await MemberCluster.wait("some of it has come") {
+            cluster.hasHappened("#1 copyingChanges(")
+        }
+        // Everything for the new one is made, and named, which takes until the gate is open.
+        gate.close()
+        defer { gate.open() }
+        try cluster.open(2)
+        try await MemberCluster.wait("a copy is being made") { gate.isHolding }
+        try await MemberCluster.wait("the other one is there") {
+            try cluster[1].engine != nil && cluster.haveSameContents(0, 1)
+        }
+        #expect(gate.isHolding)
+        gate.open()
+        try await cluster.waitUntilEqual()
+        #expect(try cluster.haveSameContents(0, 2))
+    }
+
+    @Test func noCopyIsMadeForWhoIsGone() throws {
+        let cluster = try MemberCluster(voters: 2)
+        let leader = try cluster.trimmedLeader(values: 10)
+        let open = CoreAction.openCopy(session: 99, since: .zero, resuming: nil, isWhole: true)
+        leader.performCopy(open, 0)
+        #expect(leader.engine?.slots.isEmpty == true)
+        #expect(try cluster.place(0).list().unknown == [MemberDirectory.store(1)])
+    }
+
     @Test func aDamagedCopyIsNotAdopted() async throws {
         let cluster = try MemberCluster(voters: 2)
         cluster.options.copyRate = 4 << 20
-        let leader = try trimmedLeader(cluster, values: 4_000)
+        let leader = try cluster.trimmedLeader(values: 4_000)
         try cluster.open(1)
         try await MemberCluster.wait("some of it has come") {
             cluster.network.payloadCount(of: cluster.ids[0]) >= 6
@@ -224,6 +200,40 @@ import Testing
         #expect(try MemberCluster.contents(members[0]) == ["a": "1"])
         #expect(try MemberCluster.contents(empty) == ["a": "1"])
         _ = try await members[0].put("2", for: "a", replicas: .allFollowers(at: .disk))
+    }
+
+    @Test func anEmptiedLeaderBeginsNoSecondHistory() async throws {
+        let cluster = try MemberCluster(voters: 3)
+        let members = try await cluster.start()
+        _ = try await members[0].put("1", for: "a", replicas: .allFollowers(at: .disk))
+        let history = members[1].status.history
+        try cluster.close(0)
+        try cluster.empty(0)
+        let empty = try cluster.open(0)
+        let error = #expect(throws: ReplicationError.self) {
+            try empty.bootstrap(asking: .seconds(60))
+        }
+        guard case .historyFound = error else {
+            Issue.record("\(String(describing: error))")
+            return
+        }
+        #expect(empty.status.history == nil)
+        // It is fed like any other, once somebody leads.
+        try await cluster[1].promote()
+        try await cluster.waitUntilEqual()
+        #expect(cluster.members.allSatisfy { $0?.status.history == history })
+        #expect(try MemberCluster.contents(empty) == ["a": "1"])
+    }
+
+    @Test func whoAsksAndIsAloneBeginsInTheEnd() throws {
+        let cluster = try MemberCluster(voters: 3)
+        let member = try cluster.open(0)
+        try member.bootstrap(asking: .milliseconds(300))
+        #expect(member.status.activity == .leading)
+        let again = #expect(throws: ReplicationError.self) {
+            try member.bootstrap(asking: .milliseconds(300))
+        }
+        #expect(again == .notNew)
     }
 
     @Test func aVoterRestoredFromABackupCatchesUpBeforeItCounts() async throws {
@@ -277,5 +287,35 @@ import Testing
         try cluster.open(0)
         let error = #expect(throws: EngineError.self) { try cluster.open(0) }
         #expect(error?.code == .locked)
+    }
+}
+
+/// Holds whoever passes while it is closed.
+///
+/// Thread safety: every method may be called from any thread.
+private final class Gate: @unchecked Sendable {
+    private let lock = Lock()
+    private let condition = Condition()
+    // The lock.
+    private var isClosed = false
+    private var waiting = 0
+
+    var isHolding: Bool { lock.with { waiting > 0 } }
+
+    func close() { lock.with { isClosed = true } }
+
+    func open() {
+        lock.with {
+            isClosed = false
+            condition.broadcast()
+        }
+    }
+
+    func pass() {
+        lock.with {
+            waiting += 1
+            while isClosed { condition.wait(lock) }
+            waiting -= 1
+        }
     }
 }

@@ -275,7 +275,7 @@ import Testing
     }
 
     /// Lets a member greet until it greets member 2.
-    private static func greetingOfTheSecond(_ member: inout CoreHarness) throws -> Hello {
+    static func greetingOfTheSecond(_ member: inout CoreHarness) throws -> Hello {
         for _ in 0..<6 {
             member.tick(after: 2_000)
             if member.sent.last?.to == CoreHarness.id(2) { break }
