@@ -38,8 +38,9 @@ extension ReplicationRun {
         if member.heldSize > options.settings.windowSize + part.size {
             oracle.violate("#\(member.slot) holds \(member.heldSize) bytes of a copy in memory")
         }
-        if member.isDiskSlow { counts[.heldParts] += 1 }
-        let delay = member.isDiskSlow && !isCalm ? 300 + random(1_000) : 1 + random(10)
+        let isSlow = !isCalm && (member.isDiskSlow || random(8) == 0)
+        if isSlow { counts[.heldParts] += 1 }
+        let delay = isSlow ? 300 + random(1_000) : 1 + random(10)
         member.partsStoredAt = max(now + 1, member.partsStoredAt) + delay
         let happening = Happening.stored(member.slot, life: member.life, part, offer)
         queue.add(happening, at: member.partsStoredAt)

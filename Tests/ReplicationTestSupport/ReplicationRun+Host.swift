@@ -72,7 +72,7 @@ extension ReplicationRun {
             let offer = openCopy(member, since, resuming, isWhole: isWhole)
             answer(.copyOpened(session: session, offer), member)
         case .readPart(let session, let copy, let index):
-            let part = CopyPart(copy: copy, index: index, size: 500, payload: index)
+            let part = CopyPart(copy: copy, index: index, size: 2_000, payload: index)
             answer(.partRead(session: session, part), member)
         case .storePart(let part, let offer):
             store(part, offer, member)
