@@ -120,11 +120,15 @@ extension Member {
 
     // MARK: Messages
 
+    /// A pack up to this size, packed and unpacked, is verified in no time.
+    private static let quickSizeMax: UInt64 = 64 << 10
+
     /// Takes what the links deliver; returns whether it did. Any thread, without the lock.
     func receive(_ packet: Packet, from sender: UniqueID, mayWait: Bool) -> Bool {
         switch packet.message {
         case .pack(let session, let epoch, let pack):
-            guard mayWait || pack.isQuick else { return false }
+            guard mayWait || max(pack.size, UInt64(packet.payload.count)) <= Self.quickSizeMax
+            else { return false }
             guard let records = verify(pack, packet.payload, session, from: sender) else { break }
             lock.with {
                 var pack = pack
@@ -300,9 +304,6 @@ extension Message {
 }
 
 extension Pack {
-    /// Whether its records are verified in no time.
-    fileprivate var isQuick: Bool { size <= 64 << 10 }
-
     /// Whether this is what verified records are.
     fileprivate func names(_ found: UnpackedRecords, of history: UniqueID?) -> Bool {
         let header = found.header

@@ -270,7 +270,10 @@ import Testing
         options.logger = .silent
         options.logFileSize = 16_384
         let engine = try Engine.open(at: directory.path + "/db", options: options)
-        for number in 0..<100 { try engine.put(value(number), for: key(number), ack: .wal) }
+        for number in 0..<50 { try engine.put(value(number), for: key(number), ack: .wal) }
+        // The log goes on in another file once one was made.
+        while engine.metrics.rotations == 0 { try engine.put(value(0), for: key(0), ack: .wal) }
+        for number in 50..<100 { try engine.put(value(number), for: key(number), ack: .wal) }
         let before = try engine.space()
         #expect(before.unflushedLogBytes > 100_000)
         #expect(before.unflushedLogBytes < before.logBytes)
@@ -278,7 +281,7 @@ import Testing
         #expect(try engine.space().unflushedLogBytes == 0)
         try engine.put(value(1), for: key(1), ack: .wal)
         let after = try engine.space().unflushedLogBytes
-        #expect(after > 0 && after < 60_000)
+        #expect(after > 0 && after < before.unflushedLogBytes)
         try engine.close()
 
         options.readOnly = true
