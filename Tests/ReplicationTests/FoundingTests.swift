@@ -91,16 +91,8 @@ import Testing
             if third.sent.last?.to == CoreHarness.id(2) { break }
         }
         let hello = try #require(third.lastHello)
-        third.receive(
-            FollowerTests.welcome(
-                hello,
-                leader.outline,
-                course: .cut(to: end),
-                epoch: epoch,
-                foundation: end
-            ),
-            from: 2
-        )
+        let welcome = FollowerTests.welcome(hello, leader.outline, cutTo: end, of: epoch)
+        third.receive(welcome, from: 2)
         try Self.ask(&third, 3, for: &founder)
 
         #expect(founder.notices.contains(.historyFound(at: CoreHarness.id(3))))

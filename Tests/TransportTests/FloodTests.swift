@@ -1,7 +1,7 @@
-import Foundation
 import NIOCore
 import NIOPosix
 import NIOSSL
+import StorageEngineTestSupport
 import Testing
 
 @testable import Replication
@@ -26,11 +26,6 @@ import Testing
 
     private static let count = 10_000
     private static let batch = 25
-
-    private func residentSize() throws -> Int {
-        let text = try String(contentsOfFile: "/proc/self/statm", encoding: .utf8)
-        return try #require(Int(text.split(separator: " ")[1])) * sysconf(Int32(_SC_PAGESIZE))
-    }
 
     private func member(_ authority: TestAuthority) throws -> TestMember {
         try authority.issue("two", name: "DNS:two.test")
@@ -57,7 +52,7 @@ import Testing
         var seen: Set<String> = []
         var before = 0
         for round in 0..<(Self.count / Self.batch) {
-            if round * Self.batch == 2_000 { before = try residentSize() }
+            if round * Self.batch == 2_000 { before = try #require(residentSize()) }
             var peers: [RawPeer] = []
             for index in 0..<Self.batch {
                 let peer = try RawPeer.connected(to: member.port)
@@ -68,7 +63,7 @@ import Testing
             peers = []
             for reason in try await reasons(Self.batch, member) { seen.insert("\(reason)") }
         }
-        let growth = try residentSize() - before
+        let growth = try #require(residentSize()) - before
 
         try await eventually { member.links.admission.counts.all == 0 }
         #expect(member.links.counts.refusedConnections == UInt64(Self.count))
@@ -84,7 +79,7 @@ import Testing
         let context = try NIOSSLContext(configuration: configuration)
         var before = 0
         for round in 0..<(1_000 / Self.batch) {
-            if round == 8 { before = try residentSize() }
+            if round == 8 { before = try #require(residentSize()) }
             for _ in 0..<Self.batch {
                 _ = try await ClientBootstrap(group: .singletonMultiThreadedEventLoopGroup)
                     .channelInitializer { channel in
@@ -100,7 +95,7 @@ import Testing
                 #expect(reason == .noCertificate)
             }
         }
-        let growth = try residentSize() - before
+        let growth = try #require(residentSize()) - before
 
         try await eventually { member.links.admission.counts.all == 0 }
         #expect(member.links.counts.refusedConnections == 1_000)

@@ -20,10 +20,10 @@ private struct Lane {
     var count: Int { packets.count }
 
     /// Returns whether there was room; a single packet is never too large.
-    mutating func add(_ packet: Packet, sizeMax: Int, countMax: Int, isFirst: Bool) -> Bool {
+    mutating func add(_ packet: Packet, sizeMax: Int, countMax: Int) -> Bool {
         let hasRoom = size + packet.size <= sizeMax && count < countMax
-        guard count == 0 || hasRoom || isFirst else { return false }
-        if isFirst { packets.prepend(packet) } else { packets.append(packet) }
+        guard count == 0 || hasRoom else { return false }
+        packets.append(packet)
         size += packet.size
         return true
     }
@@ -93,8 +93,8 @@ final class Inbox: @unchecked Sendable {
         guard let deliver else { return lock.with { keep(packet, from: sender) } }
         let isTaken = deliver(packet, sender, false)
         return lock.with {
-            // What came meanwhile came through a newer connection: it may be behind this one.
-            let isKept = isTaken || keep(packet, from: sender, isFirst: true)
+            // What came meanwhile came through another connection: of these there is no order.
+            let isKept = isTaken || keep(packet, from: sender)
             release(sender)
             return isKept
         }
@@ -118,12 +118,12 @@ final class Inbox: @unchecked Sendable {
         lanes[sender] == nil && !busy.contains(sender)
     }
 
-    private func keep(_ packet: Packet, from sender: UniqueID, isFirst: Bool = false) -> Bool {
+    private func keep(_ packet: Packet, from sender: UniqueID) -> Bool {
         guard !isEnded else { return true }
         if isIdle(sender) { addTurn(sender) }
         var lane = lanes.removeValue(forKey: sender) ?? Lane()
         defer { lanes[sender] = lane }
-        return lane.add(packet, sizeMax: sizeMax, countMax: countMax, isFirst: isFirst)
+        return lane.add(packet, sizeMax: sizeMax, countMax: countMax)
     }
 
     private func addTurn(_ sender: UniqueID) {

@@ -30,7 +30,8 @@ package struct ManifestState: Hashable, Sendable {
 
     /// Forgets epochs that a table does not have: the history was cut back.
     mutating func keepEpochs(of table: [EpochEntry]) {
-        epochs.removeAll { !table.contains($0) }
+        let known = Set(table)
+        epochs.removeAll { !known.contains($0) }
     }
 
     package var segmentCount: Int { numbers.count }

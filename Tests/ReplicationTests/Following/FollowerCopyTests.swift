@@ -81,33 +81,28 @@ import Testing
         #expect(Self.lastGranted(follower) == 600)
     }
 
+    /// Half a second passes after each beat of member 2.
+    private static func beat(_ follower: inout CoreHarness, _ counts: ClosedRange<UInt64>) {
+        for count in counts {
+            let beat = Beat(
+                session: FollowerTests.session,
+                epoch: FollowerTests.epoch,
+                count: count,
+                tail: FollowerTests.leaderLog(6).outline.tail,
+                route: [CoreHarness.id(2)]
+            )
+            follower.receive(.beat(beat), from: 2)
+            follower.tick(after: 500)
+        }
+    }
+
     @Test func aFollowerThatWaitsForItsOwnDiskKeepsItsFeeder() throws {
         var follower = try Self.copying(FollowerTests.leaderLog(6))
         follower.receive(.part(session: FollowerTests.session, Self.part(0)), from: 2)
-        for count in 1...40 as ClosedRange<UInt64> {
-            let beat = Beat(
-                session: FollowerTests.session,
-                epoch: FollowerTests.epoch,
-                count: count,
-                tail: FollowerTests.leaderLog(6).outline.tail,
-                route: [CoreHarness.id(2)]
-            )
-            follower.receive(.beat(beat), from: 2)
-            follower.tick(after: 500)
-        }
+        Self.beat(&follower, 1...40)
         #expect(!follower.notices.contains(.lostFeeder(CoreHarness.id(2))))
         follower.give(.partStored(Self.part(0)))
-        for count in 41...60 as ClosedRange<UInt64> {
-            let beat = Beat(
-                session: FollowerTests.session,
-                epoch: FollowerTests.epoch,
-                count: count,
-                tail: FollowerTests.leaderLog(6).outline.tail,
-                route: [CoreHarness.id(2)]
-            )
-            follower.receive(.beat(beat), from: 2)
-            follower.tick(after: 500)
-        }
+        Self.beat(&follower, 41...60)
         #expect(follower.notices.contains(.lostFeeder(CoreHarness.id(2))), "now nothing comes")
     }
 

@@ -39,6 +39,16 @@ import Testing
         )
     }
 
+    /// What member 2 says, which leads from a place on that the log is to be cut back to.
+    static func welcome(
+        _ hello: Hello,
+        _ log: LogOutline,
+        cutTo end: Tail,
+        of epoch: Epoch
+    ) -> Message {
+        welcome(hello, log, course: .cut(to: end), epoch: epoch, foundation: end)
+    }
+
     /// Member 3, which follows member 2 from the beginning.
     static func follower(_ leader: PlainLog) throws -> CoreHarness {
         var follower = try CoreHarness(3)
@@ -163,16 +173,7 @@ import Testing
         let hello = try #require(follower.lastHello)
         let before = follower.core.generation
         let end = kept.outline.tail
-        follower.receive(
-            Self.welcome(
-                hello,
-                leader.outline,
-                course: .cut(to: end),
-                epoch: epoch,
-                foundation: end
-            ),
-            from: 2
-        )
+        follower.receive(Self.welcome(hello, leader.outline, cutTo: end, of: epoch), from: 2)
         follower.clear()
         follower.tick(after: 200)
         #expect(Self.lastReport(follower) == nil, "nothing is said of a log off the line")
@@ -205,16 +206,7 @@ import Testing
         var follower = try CoreHarness(3, mark: mark, log: old.outline)
         let hello = try Self.greetingOfTheSecond(&follower)
         let end = kept.outline.tail
-        follower.receive(
-            Self.welcome(
-                hello,
-                leader.outline,
-                course: .cut(to: end),
-                epoch: epoch,
-                foundation: end
-            ),
-            from: 2
-        )
+        follower.receive(Self.welcome(hello, leader.outline, cutTo: end, of: epoch), from: 2)
         follower.clear()
         let asked = Epoch(term: 7, starter: 7)
         let consult = Message.consult(

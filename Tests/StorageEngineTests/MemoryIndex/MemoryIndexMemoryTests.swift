@@ -79,7 +79,7 @@ import Testing
 
     @Test func memoryIsGivenBackWithTheIndex() throws {
         let value = [UInt8](repeating: 1, count: 100_000)
-        let before = try residentBytes()
+        let before = try #require(residentSize())
         for _ in 0..<80 {
             let index = MemoryIndex()
             for sequence in UInt64(1)...100 {
@@ -88,16 +88,7 @@ import Testing
         }
 
         // 800 MB were used in all, 10 MB at a time; other tests run meanwhile.
-        #expect(try residentBytes() < before + 400_000_000)
-    }
-
-    private func residentBytes() throws -> Int {
-        let file = try #require(fopen("/proc/self/statm", "r"))
-        defer { fclose(file) }
-        var line = [CChar](repeating: 0, count: 256)
-        try #require(fgets(&line, 256, file) != nil)
-        let text = String(decoding: line.map { UInt8(bitPattern: $0) }, as: UTF8.self)
-        return try #require(Int(text.split(separator: " ")[1])) * sysconf(Int32(_SC_PAGESIZE))
+        #expect(try #require(residentSize()) < before + 400_000_000)
     }
 
     @Test func chainsOfPrefixesNeedNoStack() {

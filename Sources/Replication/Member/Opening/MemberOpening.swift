@@ -90,7 +90,7 @@ struct MemberOpening {
         var isClean = record.storeID == nil || record.closed == outline.tail
         if let engine, record.storeID != engine.memberID {
             // Another directory took the store's place: restored from a backup, perhaps.
-            isClean = isClean && record.storeID == nil && outline.isEmpty
+            isClean = record.storeID == nil && outline.isEmpty
             if !outline.isEmpty { record.distrust(as: membership.isVoter(id) ? .voter : .observer) }
             record.storeID = engine.memberID
             record.mark.history = engine.historyID

@@ -24,22 +24,28 @@ import Testing
         #expect(try cluster.place(1).list().unknown == [MemberDirectory.store(2)])
     }
 
-    @Test func aCopyGoesOnWhereItWasBrokenOff() async throws {
+    /// A leader of two voters, and the other one, which died when so many parts had come.
+    private func brokenOff(values: Int, parts: Int) async throws -> MemberCluster {
         let cluster = try MemberCluster(voters: 2)
         cluster.options.copyRate = 4 << 20
-        let leader = try cluster.trimmedLeader(values: 6_000)
+        _ = try cluster.trimmedLeader(values: values)
         try cluster.open(1)
-        try await MemberCluster.wait("half of it has come") {
-            cluster.network.payloadCount(of: cluster.ids[0]) >= 10
+        try await MemberCluster.wait("some of it has come") {
+            cluster.network.payloadCount(of: cluster.ids[0]) >= parts
         }
         cluster.kill(1)
+        return cluster
+    }
+
+    @Test func aCopyGoesOnWhereItWasBrokenOff() async throws {
+        let cluster = try await brokenOff(values: 6_000, parts: 10)
         let before = cluster.network.payloadCount(of: cluster.ids[0])
         let parts = try #require(try partial(of: cluster, 1))
         #expect(parts.next > 0)
         try cluster.open(1)
         try await cluster.waitUntilEqual()
         #expect(
-            try MemberCluster.contents(cluster[1]) == (try MemberCluster.contents(leader))
+            try MemberCluster.contents(cluster[1]) == (try MemberCluster.contents(cluster[0]))
         )
         let sent = cluster.network.payloadCount(of: cluster.ids[0]) - before
         #expect(UInt64(sent) <= parts.offer.partCount - parts.next + 4)
@@ -150,14 +156,7 @@ import Testing
     }
 
     @Test func aDamagedCopyIsNotAdopted() async throws {
-        let cluster = try MemberCluster(voters: 2)
-        cluster.options.copyRate = 4 << 20
-        let leader = try cluster.trimmedLeader(values: 4_000)
-        try cluster.open(1)
-        try await MemberCluster.wait("some of it has come") {
-            cluster.network.payloadCount(of: cluster.ids[0]) >= 6
-        }
-        cluster.kill(1)
+        let cluster = try await brokenOff(values: 4_000, parts: 6)
         let copy = try cluster.place(1).subdirectory(MemberDirectory.store(2))
         let names = try copy.list().known.filter { if case .segment = $0 { true } else { false } }
         let name = try #require(names.first)
@@ -167,7 +166,7 @@ import Testing
         let follower = try cluster.open(1)
         let events = follower.events
         try await cluster.waitUntilEqual()
-        #expect(try MemberCluster.contents(follower) == (try MemberCluster.contents(leader)))
+        #expect(try MemberCluster.contents(follower) == (try MemberCluster.contents(cluster[0])))
         var hasFailed = false
         for await event in events {
             if case .storeFailed(let error) = event, error.code == .corruption { hasFailed = true }
