@@ -44,6 +44,33 @@ import Testing
         }
     }
 
+    /// Its log is empty, and yet it has a history.
+    @Test func aLeaderWhoseRecordsAreWithItsFollowersOnlyAsksBeforeItLeads() async throws {
+        let cluster = try cluster(voters: 3)
+        let members = try await cluster.start()
+        _ = try await members[0].put(
+            "1",
+            for: "a",
+            ack: .memory,
+            replicas: .followers(2, at: .disk)
+        )
+        for index in 0..<3 {
+            let image = try #require(cluster.disks[index]).crashed(.none)
+            cluster.kill(index)
+            cluster.disks[index] = image
+        }
+        let leader = try cluster.open(0)
+        try #require(leader.status.position.sequence == 0)
+        #expect(leader.status.isSuspect)
+        #expect(leader.status.activity != .leading)
+        try cluster.open(1)
+        try cluster.open(2)
+        try await cluster.waitUntilEqual()
+        for index in 0..<3 {
+            #expect(try MemberCluster.contents(cluster[index]) == ["a": "1"])
+        }
+    }
+
     /// Nobody else has a history yet who could be asked.
     @Test func aMemberThatBeganAHistoryAndDiedAtOnceLeadsAgain() async throws {
         let cluster = try cluster(voters: 3)
