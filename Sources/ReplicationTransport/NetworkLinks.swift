@@ -14,8 +14,8 @@ package import StorageEngine
 // (3) Everything that another side can make this one hold is bounded: connections, of all, of an
 //     address, of those that did not say who they are; bytes of unfinished packets; packets that
 //     this side has not taken yet, or that wait for a member that does not read.
-// (4) Packets are handed on by the inbox's thread: whoever takes them may wait, and the network's
-//     own threads go on. Whoever sends never waits.
+// (4) Packets are handed on by the inbox: by the network's own threads only where whoever takes them
+//     need not wait. Whoever sends never waits.
 
 /// Links to the other members over TCP and TLS. They must be stopped before they are dropped.
 ///
@@ -225,13 +225,15 @@ package final class NetworkLinks: Links, @unchecked Sendable {
         }
     }
 
-    /// A member has a connection; an older one of it is of no use any more.
+    /// A member has a connection; an older one of it is of no use any more. Who comes can be
+    /// reached, most likely.
     func accepted(_ connection: AcceptedConnection, from member: UniqueID) {
-        let older = lock.with {
+        let (older, link) = lock.with {
             defer { accepted[member] = connection }
-            return accepted[member]
+            return (accepted[member], links[member])
         }
         older?.replace()
+        link?.endPause()
         report(.accepted(member))
     }
 

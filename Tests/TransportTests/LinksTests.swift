@@ -77,6 +77,25 @@ import Testing
         #expect(first.links.connected.outgoing == [second.id])
     }
 
+    @Test func whoCameIsDialedWithoutAPause() async throws {
+        var limits = TestMember.limits
+        limits.redialPause = 3_600_000
+        limits.redialPauseMax = 3_600_000
+        let port = try RawPeer.Server().port
+        let first = try TestMember(1, peers: [2: port], limits: limits)
+        first.send(1, to: 2)
+        _ = try await first.events.first { event in
+            if case .dialFailed(_, .unreachable) = event { true } else { false }
+        }
+
+        let second = try TestMember(2, port: port, peers: [1: first.port])
+        try await second.reach(first)
+
+        first.send(2, to: 2)
+        let answer = try await second.packets.next()
+        #expect(answer.packet.number == 2)
+    }
+
     @Test func whatNobodyTakesIsDroppedAndCounted() async throws {
         let port = try RawPeer.Server().port
         var limits = TestMember.limits

@@ -51,8 +51,11 @@ extension Member {
             storeJobs.submit { [self] in perform(action, life) }
         case .fetch(let session, let after, let sizeMax):
             let fetch = FeedJobs.Fetch(session: session, after: after, sizeMax: sizeMax)
-            let feed = state.core.catchingUp.contains(session) ? catchUp : feed
-            feed.jobs.submit { [self] in read(fetch, life, by: feed) }
+            let isBehind = state.core.catchingUp.contains(session)
+            let feed = isBehind ? catchUp : feed
+            feed.jobs.submit(isHelping: !isBehind && state.isHelpingFeed) { [self] in
+                read(fetch, life, by: feed)
+            }
         case .openCopy:
             copyMaking.submit { [self] in performCopy(action, life) }
         case .readPart:
@@ -78,6 +81,8 @@ extension Member {
         if !state.isCrowded { give(.tick) }
         if let points = state.engine?.logPoints {
             state.samples.add(points, now: now)
+            // Nobody waits for it, or a follower would have synced it when it came.
+            if state.leading == nil, points.synced < points.appended { queueSync() }
         }
         settlePromotion()
         let life = state.life
@@ -120,6 +125,11 @@ extension Member {
 
     // MARK: Messages
 
+    /// Notes that somebody waits for followers' disks: for some time every pack that this member
+    /// hands out says so. A write that waits longer than that for its record to be sent waits for
+    /// the followers' next tick besides. Needs the lock.
+    func noteDiskAwaited() { state.diskAwaitedUntil = now + 1_000 }
+
     /// A pack up to this size, packed and unpacked, is verified in no time.
     private static let quickSizeMax: UInt64 = 64 << 10
 
@@ -131,6 +141,7 @@ extension Member {
             else { return false }
             guard let records = verify(pack, packet.payload, session, from: sender) else { break }
             lock.with {
+                if pack.isAwaitedOnDisk { noteDiskAwaited() }
                 var pack = pack
                 pack.payload = state.keep(.records(records))
                 let message = Message.pack(session: session, epoch: epoch, pack)

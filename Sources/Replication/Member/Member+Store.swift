@@ -125,10 +125,16 @@ extension Member {
             guard life == state.life else { return }
             notePoints()
             if !state.core.sessions.isEmpty { readParked(life) }
-            guard options.syncsEagerly, !state.isSyncQueued else { return }
-            state.isSyncQueued = true
-            syncJobs.submit { [self] in sync(life) }
+            if pack.isAwaitedOnDisk { queueSync() }
         }
+    }
+
+    /// Has what is in the log brought to disk. Needs the lock.
+    func queueSync() {
+        guard !state.isSyncQueued else { return }
+        state.isSyncQueued = true
+        let life = state.life
+        syncJobs.submit { [self] in sync(life) }
     }
 
     /// Brings to disk what is in the log.

@@ -192,6 +192,7 @@ extension Member {
             }
             if let failure = state.failure { throw .store(failure) }
             guard state.leading != nil, let engine = state.engine else { throw notLeader }
+            if replicas.waitsForDisks { noteDiskAwaited() }
             return engine
         }
     }
@@ -218,6 +219,7 @@ extension Member {
         _ replicas: Requirement
     ) -> (ticket: UInt64, PendingOutcome) {
         let pending = PendingOutcome()
+        var isHelping = false
         let ticket = lock.with {
             let ticket = state.addTicket(pending)
             guard state.phase == .open, !state.isRestarting,
@@ -229,6 +231,10 @@ extension Member {
                 state.settle(pending, .lost(position))
                 return ticket
             }
+            // Who is alone can do no better than hand out the record itself.
+            isHelping = state.tickets.count == 1 && replicas != .none
+            state.isHelpingFeed = isHelping
+            defer { state.isHelpingFeed = false }
             noteAppended(position)
             notePoints()
             let write = Write(
@@ -240,6 +246,7 @@ extension Member {
             give(.write(write))
             return ticket
         }
+        if isHelping { feed.jobs.help() }
         return (ticket, pending)
     }
 
@@ -304,6 +311,14 @@ extension AckPoint {
 }
 
 extension Requirement {
+    /// Whether it is about what followers have on disk.
+    fileprivate var waitsForDisks: Bool {
+        switch self {
+        case .none: false
+        case .followers(_, let point), .allFollowers(let point): point == .disk
+        }
+    }
+
     /// How many followers are asked for.
     fileprivate func count(of membership: Membership) -> Int {
         switch self {

@@ -8,7 +8,6 @@ public import StorageEngine
 /// | ``createIfMissing`` | false | | make the member when the directory is empty or absent |
 /// | ``feeders`` | empty | | whom to follow first; the voters when it is empty |
 /// | ``shortfall`` | fail after 2 s | | what to do when fewer followers are there than asked for |
-/// | ``syncsEagerly`` | true | | a follower syncs whatever it gets at once |
 /// | ``copyRate`` | nil | bytes/s | most that is read for copies of the whole state |
 /// | ``catchUpRate`` | nil | bytes/s | most of the log that is read for followers that are behind |
 public struct MemberOptions: Sendable {
@@ -25,9 +24,6 @@ public struct MemberOptions: Sendable {
     public var feeders: [UniqueID] = []
     /// What to do when fewer followers than asked for are there.
     public var shortfall = ShortfallPolicy.fail(after: .seconds(2))
-    /// Whether a follower syncs at once what it gets, so that it reports it as on disk early, and
-    /// not when ``Engine/Options/syncInterval`` says.
-    public var syncsEagerly = true
     /// The most bytes that are read in a second for copies of the whole state, which are for
     /// followers that are too far behind; `nil` for no limit.
     public var copyRate: UInt64?

@@ -46,6 +46,8 @@ final class MemberState: @unchecked Sendable {
     var isRestarting = false
     /// Whether a job will sync what the log has.
     var isSyncQueued = false
+    /// Until when somebody may wait for followers' disks.
+    var diskAwaitedUntil: Tick = 0
     /// Where a copy is put together that comes in parts.
     var incoming: IncomingCopy
     /// Whether changes did not go together with the store: the next copy must be a whole one.
@@ -64,6 +66,8 @@ final class MemberState: @unchecked Sendable {
     /// Tasks to be resumed by whoever holds the lock, once it is free: most of them come for it at
     /// once. `nil` when whoever holds it does not see to that, and they are resumed where they are.
     var due: [Resumption]?
+    /// Whether whoever holds the lock does what the feed has to do, once it is free.
+    var isHelpingFeed = false
 
     init(_ opening: MemberOpening) {
         core = opening.core

@@ -43,6 +43,8 @@ package struct Pack: Hashable, Sendable {
     package var last: UInt64
     package var hashAfter: UInt64
     package var size: UInt64
+    /// Whether somebody may wait for the followers' disks: they sync it at once then.
+    package var isAwaitedOnDisk = false
     /// Names the bytes; only the host knows what they are.
     package var payload: UInt64
 

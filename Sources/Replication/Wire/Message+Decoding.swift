@@ -170,6 +170,7 @@ extension Pack {
         last = try fields.uint64()
         hashAfter = try fields.uint64()
         size = try fields.uint64()
+        isAwaitedOnDisk = try fields.flag()
     }
 }
 

@@ -210,6 +210,7 @@ extension Pack {
         fields.append(last)
         fields.append(hashAfter)
         fields.append(size)
+        fields.append(flag: isAwaitedOnDisk)
     }
 }
 

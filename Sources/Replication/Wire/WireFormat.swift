@@ -31,7 +31,8 @@
 //   19 report    session u64, promised epoch, holder id?, granted u64, report[]
 //   20 welcome   nonce u64, session u64, history id, leadership, route id[], log outline, course
 //   21 pack      session u64, epoch, beginning epoch[], records' epoch, previousSequence u64,
-//                hashBefore u64, first u64, last u64, hashAfter u64, size u64
+//                hashBefore u64, first u64, last u64, hashAfter u64, size u64,
+//                isAwaitedOnDisk flag
 //   22 offer     session u64, id u64, kind u8, log outline, partCount u64
 //   23 part      session u64, copy u64, index u64, size u64
 //   24 beat      session u64, epoch, count u64, leader's tail, route id[]

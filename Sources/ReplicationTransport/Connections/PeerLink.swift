@@ -3,7 +3,7 @@ import Replication
 import StorageEngine
 
 // What one member says to another. It is dialed when there is something to say, and again when that
-// fails, after a pause that doubles; meanwhile packets are dropped.
+// fails, after a pause that doubles, or once the other has dialed; meanwhile packets are dropped.
 //
 //   idle ──send──▶ dialing ──greeted──▶ open ──ended──▶ idle
 //                     └───────ended──────────────────────┘
@@ -58,6 +58,14 @@ final class PeerLink: @unchecked Sendable {
         case .drop: network.meter.dropped(packets: 1)
         case .dial: network.dial(DialedConnection(link: self, network: network))
         case .wake(let connection): connection.execute { $0.pump() }
+        }
+    }
+
+    /// Has the next packet dial at once.
+    func endPause() {
+        lock.with {
+            pause = limits.redialPause
+            nextDial = .now()
         }
     }
 

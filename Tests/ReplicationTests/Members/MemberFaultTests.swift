@@ -183,7 +183,7 @@ import Testing
         cluster.options.engine.retainedLogSize = 0
         let leader = try cluster.open(0)
         try leader.bootstrap()
-        for number in 0..<400 {
+        for number in 0..<4_000 {
             _ = try await leader.put("\(number)", for: "\(number)", ack: .wal)
         }
         let engine = try #require(leader.engine)
@@ -191,12 +191,13 @@ import Testing
         try engine.trimLog(through: engine.lastSequence)
         try cluster.open(1)
         try await cluster.waitUntilEqual()
+        try #require(cluster.hasHappened("#1 copying"))
         let image = try #require(cluster.disks[1]).crashed(.none)
         cluster.kill(1)
         cluster.kill(0)
         cluster.disks[1] = image
         let follower = try cluster.open(1)
-        #expect(try MemberCluster.contents(follower).count == 400)
+        #expect(try MemberCluster.contents(follower).count == 4_000)
         _ = try follower.engine?.verify()
     }
 

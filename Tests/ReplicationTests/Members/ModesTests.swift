@@ -1,3 +1,4 @@
+import ReplicationTestSupport
 import StorageEngineTestSupport
 import Testing
 
@@ -130,6 +131,33 @@ import Testing
         #expect(leader.engine?.lastSequence == 48 * 200)
     }
 
+    /// What nobody waits for is synced with a tick.
+    @Test func packsSayDownTheChainWhetherADiskIsAwaited() async throws {
+        let cluster = try MemberCluster(voters: 3)
+        cluster.options.engine.syncInterval = .seconds(3_600)
+        let packs = PackRecord()
+        cluster.network.setChange { packet in
+            if case .pack(_, _, let pack) = packet.message { packs.add(pack) }
+            return packet
+        }
+        try cluster.open(0).bootstrap()
+        for index in 1..<3 { try cluster.open(index) { $0.feeders = [cluster.ids[index - 1]] } }
+        try await MemberCluster.wait("the chain stands") {
+            try (1..<3).allSatisfy { try cluster[$0].status.feeder == cluster.ids[$0 - 1] }
+        }
+
+        let first = try await cluster[0].put("1", for: "a", replicas: .followers(2, at: .applied))
+        try await MemberCluster.wait("it is on all disks") {
+            try (1..<3).allSatisfy {
+                try cluster[$0].status.progress[0].disk >= first.position.sequence
+            }
+        }
+        let second = try await cluster[0].put("2", for: "a", replicas: .followers(2, at: .disk))
+
+        #expect(packs.ending(at: first.position.sequence).map(\.isAwaitedOnDisk) == [false, false])
+        #expect(packs.ending(at: second.position.sequence).map(\.isAwaitedOnDisk) == [true, true])
+    }
+
     private static func write(
         _ leader: Member,
         _ task: Int,
@@ -229,5 +257,20 @@ extension MemberStatus.Progress {
         case .disk: disk
         case .applied: applied
         }
+    }
+}
+
+/// The packs that were sent.
+///
+/// Thread safety: every method may be called from any thread.
+private final class PackRecord: @unchecked Sendable {
+    private let lock = Lock()
+    // The lock.
+    private var packs: [Pack] = []
+
+    func add(_ pack: Pack) { lock.with { packs.append(pack) } }
+
+    func ending(at sequence: UInt64) -> [Pack] {
+        lock.with { packs.filter { $0.last == sequence } }
     }
 }

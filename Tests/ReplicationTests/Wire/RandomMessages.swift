@@ -166,6 +166,7 @@ struct RandomMessages {
         )
         pack.beginning = list { $0.epoch() }
         pack.hashBefore = number()
+        pack.isAwaitedOnDisk = flag()
         return pack
     }
 

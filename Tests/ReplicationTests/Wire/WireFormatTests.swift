@@ -194,6 +194,7 @@ import Testing
             payload: 99
         )
         pack.beginning = [sample.epoch()]
+        pack.isAwaitedOnDisk = true
         let offer = CopyOffer(
             id: sample.number(),
             kind: .delta,
@@ -210,7 +211,7 @@ import Testing
 
         #expect(
             try fields(.pack(session: session, epoch: epoch, pack))
-                == ".2 .3 .4 01 00 00 00 .15 .16 .9 .10 .7 .8 .13 .11 .12 .14"
+                == ".2 .3 .4 01 00 00 00 .15 .16 .9 .10 .7 .8 .13 .11 .12 .14 01"
         )
         #expect(
             try fields(.offer(session: session, offer))

@@ -88,6 +88,7 @@ extension Member {
             guard life == state.life else { return }
             var pack = found.pack
             pack.payload = state.keep(.bytes(found.bytes))
+            pack.isAwaitedOnDisk = state.diskAwaitedUntil > now
             give(.fetched(session: fetch.session, .pack(pack)), naming: pack.payload)
         }
     }
