@@ -5,7 +5,9 @@
 # and SIGCONT, links that are ended or go silent, of a random node, under a load that notes what was
 # acknowledged on the disks of the leader and of one follower; when the leader is hit, mostly another
 # one is promoted. In the end every acknowledged write is there, and all nodes have the same. With
-# FAULTS=kill,cut only those happen (kill, empty: without its directory, pause, cut, silence).
+# FAULTS=kill,cut only those happen (kill, empty: without its directory, pause, cut, silence). With
+# NAMESPACES=yes each node is in a network namespace of its own, and members and drill speak TLS; that
+# needs root, unshare, ip and openssl; NAMESPACES=auto does nothing where it is not possible.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -21,10 +23,22 @@ if [[ ! -x $drill ]]; then
     exit 1
 fi
 
+# Whether a namespace can be made here, and a cable to it.
+probe='ip netns add drill-$$ && ip link add type veth peer name a netns drill-$$; s=$?
+    ip netns delete drill-$$; exit $s'
+if [[ ${NAMESPACES:-no} == auto ]] && ! unshare --net sh -c "$probe" >/dev/null 2>&1; then
+    echo "nothing done: no network namespaces can be made here"
+    exit 0
+fi
+
 work=$(mktemp -d)
 arguments=(--rounds "$rounds" --seed "$seed" --directory "$work/nodes")
 if [[ -n ${FAULTS:-} ]]; then arguments+=(--faults "$FAULTS"); fi
-if "$drill" "${arguments[@]}" >"$work/output"; then
+command=("$drill")
+if [[ ${NAMESPACES:-no} != no ]]; then
+    command=(unshare --net "$drill" --namespaces)
+fi
+if "${command[@]}" "${arguments[@]}" >"$work/output"; then
     tail -n 1 "$work/output"
     rm -rf "$work"
 else

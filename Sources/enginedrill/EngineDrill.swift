@@ -29,6 +29,12 @@ struct EngineDrill: ParsableCommand {
     var enginenode: String?
     @Option(help: "Where directories and logs of the nodes are made; empty or absent.")
     var directory: String
+    @Flag(
+        help: """
+            Give each node a network namespace of its own, and TLS; needs root, and runs under \
+            unshare --net.
+            """
+    ) var namespaces = false
     @Flag(help: "Say nothing of single rounds.") var quiet = false
 
     func validate() throws {
@@ -55,7 +61,8 @@ struct EngineDrill: ParsableCommand {
             count: nodes,
             directory: directory,
             executable: enginenode ?? Self.besideThis,
-            settings: Self.settings
+            settings: Self.settings,
+            hasNamespaces: namespaces
         )
         let (rounds, writers, isQuiet) = (rounds, writers, quiet)
         let pause = Duration.milliseconds(pause)

@@ -1,6 +1,4 @@
 import Foundation
-import NIOCore
-import NIOPosix
 import StorageEngine
 import ToolSupport
 
@@ -9,16 +7,11 @@ import ToolSupport
 ///
 /// Thread safety: every method may be called from any thread; only one at a time changes a node.
 final class DrillCluster: @unchecked Sendable {
-    private struct Link: Hashable {
-        let dialer, receiver: Int
-    }
-
     let ids: [UniqueID]
     private let executable: String
     private let directory: String
     private let settings: [String: String]
-    private let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
-    private let proxies: [Link: LinkProxy]
+    private let network: any DrillNetwork
     private let lock = Lock()
     // What the lock protects.
     private var nodes: [NodeProcess?]
@@ -28,33 +21,30 @@ final class DrillCluster: @unchecked Sendable {
     ///   - directory: Where their directories and logs are made; it exists.
     ///   - executable: The path of `enginenode`.
     ///   - settings: More variables of the environment for all of them.
-    /// - Throws: When no port can be bound.
+    ///   - hasNamespaces: Whether each of them is in a network namespace of its own, see
+    ///     ``NamespaceNetwork``.
+    /// - Throws: When the network cannot be made.
     init(
         count: Int,
         directory: String,
         executable: String,
-        settings: [String: String] = [:]
+        settings: [String: String] = [:],
+        hasNamespaces: Bool = false
     ) throws {
         ids = (1...UInt64(count)).map { UniqueID(high: $0, low: 0xd1) }
         nodes = ids.map { _ in nil }
         self.directory = directory
         self.executable = executable
         self.settings = settings
-        var proxies: [Link: LinkProxy] = [:]
-        for dialer in ids.indices {
-            for receiver in ids.indices where receiver != dialer {
-                let link = Link(dialer: dialer, receiver: receiver)
-                proxies[link] = try LinkProxy(on: group.next())
-            }
-        }
-        self.proxies = proxies
+        network =
+            hasNamespaces
+            ? try NamespaceNetwork(ids, in: directory) : try LoopbackNetwork(ids)
     }
 
-    /// Kills what still runs, and closes the proxies.
+    /// Kills what still runs, and takes the network away.
     func end() throws {
         for index in ids.indices { kill(index) }
-        for proxy in proxies.values { try proxy.stop() }
-        try group.syncShutdownGracefully()
+        try network.end()
     }
 
     // MARK: Nodes
@@ -62,31 +52,22 @@ final class DrillCluster: @unchecked Sendable {
     /// Starts a node, which must not run; waits until it serves. It follows, unless the arguments
     /// say otherwise.
     func start(_ index: Int, as arguments: String...) throws {
+        let words = [executable] + (arguments.isEmpty ? ["follower"] : arguments)
         let node = try NodeProcess(
-            executable,
-            arguments.isEmpty ? ["follower"] : arguments,
+            network.command(index, words),
             environment: environment(of: index),
             log: "\(directory)/node-\(index).log"
         )
         lock.with { nodes[index] = node }
-        for (link, proxy) in proxies where link.receiver == index {
-            try proxy.setTarget(node.memberPort)
-        }
+        try network.started(index, node)
     }
 
     private func environment(of index: Int) -> [String: String] {
-        var peers: [String] = []
-        for other in ids.indices where other != index {
-            let port = proxies[Link(dialer: index, receiver: other)]?.port ?? 0
-            peers.append("\(ids[other])=127.0.0.1:\(port)")
-        }
-        return settings.merging([
+        let own = [
             "ENGINENODE_STORE": path(of: index), "ENGINENODE_MEMBER": "\(ids[index])",
             "ENGINENODE_VOTERS": ids.map { "\($0)" }.joined(separator: ","),
-            "ENGINENODE_NETWORK_LISTEN": "127.0.0.1:0",
-            "ENGINENODE_NETWORK_PEERS": peers.joined(separator: ","),
-            "ENGINENODE_NETWORK_INSECURE": "true", "ENGINENODE_HTTP_LISTEN": "127.0.0.1:0",
-        ]) { $1 }
+        ]
+        return settings.merging(own) { $1 }.merging(network.environment(of: index)) { $1 }
     }
 
     /// A member's directory.
@@ -143,16 +124,14 @@ final class DrillCluster: @unchecked Sendable {
     // MARK: Links
 
     /// Sets every link from and to a node.
-    func setLinks(of index: Int, _ state: LinkProxy.State) throws {
-        for (link, proxy) in proxies where link.dialer == index || link.receiver == index {
-            try proxy.set(state)
-        }
+    func setLinks(of index: Int, _ state: LinkState) throws {
+        try network.setLinks(of: index, state)
     }
 
     // MARK: Questions
 
     /// Asks a node; `nil` while it does not run.
-    func client(_ index: Int) -> NodeClient? { node(index).map { NodeClient(port: $0.httpPort) } }
+    func client(_ index: Int) -> NodeClient? { node(index).map { network.client(index, $0) } }
 
     func index(of id: String) -> Int? { ids.firstIndex { "\($0)" == id } }
 

@@ -8,14 +8,6 @@ import NIOPosix
 ///
 /// Thread safety: every method may be called from any thread but the proxy's.
 final class LinkProxy: @unchecked Sendable {
-    enum State: Sendable {
-        case open
-        /// Connections are ended, and new ones refused.
-        case cut
-        /// Connections stay, and nothing comes through.
-        case silent
-    }
-
     /// Where it listens, on 127.0.0.1.
     let port: Int
     private let server: any Channel
@@ -24,7 +16,7 @@ final class LinkProxy: @unchecked Sendable {
 
     /// What belongs to the loop.
     private final class Core: @unchecked Sendable {
-        var state = State.open
+        var state = LinkState.open
         var target = 0
         var channels: [ObjectIdentifier: any Channel] = [:]
     }
@@ -52,7 +44,7 @@ final class LinkProxy: @unchecked Sendable {
         try loop.submit { core.target = port }.wait()
     }
 
-    func set(_ state: State) throws {
+    func set(_ state: LinkState) throws {
         let core = core
         try loop.submit {
             core.state = state

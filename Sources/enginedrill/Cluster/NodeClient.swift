@@ -40,8 +40,12 @@ struct NodeClient: Sendable {
     /// How long an answer may take, in milliseconds.
     var timeLimit: Int64 = 3_000
     private let address: NetworkAddress
+    private let tls: TLSFiles?
 
-    init(port: Int) { address = NetworkAddress(host: "127.0.0.1", port: port) }
+    init(_ address: NetworkAddress, tls: TLSFiles? = nil) {
+        self.address = address
+        self.tls = tls
+    }
 
     private struct Receipt: Decodable { let position: String }
     private struct Refusal: Decodable {
@@ -56,6 +60,7 @@ struct NodeClient: Sendable {
     ) async throws(EngineError) -> HTTPCall.Answer {
         var call = HTTPCall(address: address, token: nil)
         call.timeLimit = timeLimit
+        call.tls = tls
         return try await call.send(method, path, body: body)
     }
 

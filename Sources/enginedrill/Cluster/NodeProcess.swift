@@ -9,7 +9,7 @@ final class NodeProcess: Sendable {
     /// How long a node may take until it serves, in milliseconds.
     private static let startTime: Int32 = 60_000
 
-    /// Where it serves HTTP, and where the other members reach it; on 127.0.0.1.
+    /// Where it serves HTTP, and where the other members reach it.
     let httpPort, memberPort: Int
     private let process: Process
     private let output: Pipe
@@ -17,21 +17,19 @@ final class NodeProcess: Sendable {
     /// Starts a node and waits until it serves.
     ///
     /// - Parameters:
-    ///   - executable: The path of `enginenode`.
-    ///   - arguments: What it shall do: `leader` or `follower`.
+    ///   - words: The command that runs `enginenode`, which must become the same process.
     ///   - environment: Its configuration.
     ///   - log: The file to which its standard error is appended.
     /// - Throws: `ToolError` when it does not come to serve.
     init(
-        _ executable: String,
-        _ arguments: [String],
+        _ words: [String],
         environment: [String: String],
         log: String
     ) throws {
         let process = Process()
         let output = Pipe()
-        process.executableURL = URL(fileURLWithPath: executable)
-        process.arguments = arguments
+        process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
+        process.arguments = words
         process.environment = ProcessInfo.processInfo.environment.merging(environment) { $1 }
         process.standardOutput = output
         process.standardError = try NodeProcess.appending(to: log)
@@ -40,10 +38,10 @@ final class NodeProcess: Sendable {
         self.output = output
         do {
             let line = try NodeProcess.firstLine(of: output)
-            let form = /serving http:\/\/127\.0\.0\.1:(\d+)\/, members at 127\.0\.0\.1:(\d+)/
+            let form = /serving https?:\/\/[^:]+:(\d+)\/, members at [^:]+:(\d+)/
             guard let match = line.wholeMatch(of: form), let http = Int(match.1),
                 let member = Int(match.2)
-            else { throw ToolError("starting \(executable): it says \"\(line)\"", exit: .other) }
+            else { throw ToolError("starting a node: it says \"\(line)\"", exit: .other) }
             (httpPort, memberPort) = (http, member)
         } catch {
             process.terminate()

@@ -53,20 +53,22 @@ import Testing
         let record = Record()
         await withTaskGroup(of: Void.self) { group in
             for task in 0..<4 {
-                group.addTask {
-                    for round in 0..<2_000 {
-                        let isHelping = (task + round) % 3 == 0
-                        record.submit(to: queue, isHelping: isHelping)
-                        if isHelping { queue.help() }
-                        if round % 50 == 0 { await Task.yield() }
-                    }
-                }
+                group.addTask { await Self.submit(to: queue, record, task) }
             }
         }
         try await MemberCluster.wait("all jobs are done") { record.done.count == 8_000 }
         queue.end()
         #expect(record.done == Array(0..<8_000))
         #expect(record.overlaps == 0)
+    }
+
+    private static func submit(to queue: JobQueue, _ record: Record, _ task: Int) async {
+        for round in 0..<2_000 {
+            let isHelping = (task + round) % 3 == 0
+            record.submit(to: queue, isHelping: isHelping)
+            if isHelping { queue.help() }
+            if round % 50 == 0 { await Task.yield() }
+        }
     }
 
     @Test func theEndWaitsForWhoHelps() async throws {
