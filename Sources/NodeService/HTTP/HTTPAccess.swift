@@ -35,6 +35,10 @@ package struct HTTPAccess: Sendable {
             guard head.headers["origin"] == nil || head.method == "GET" else {
                 throw HTTPProblem(.forbidden, "without tokens, pages of a browser may not write")
             }
+            // And if their name leads there, the browser takes the answer for theirs.
+            guard head.headers["host"].map(Self.isLoopback) ?? true else {
+                throw HTTPProblem(.forbidden, "without tokens, the node is called by its address")
+            }
             return
         }
         let named = certificateNames.compactMap { names[$0] }.max() ?? .none
@@ -43,6 +47,14 @@ package struct HTTPAccess: Sendable {
             throw HTTPProblem(.unauthorized, "a bearer token is needed")
         }
         guard right >= needed else { throw HTTPProblem(.forbidden, "\(needed) access is needed") }
+    }
+
+    /// Whether a host, perhaps with a port, is this machine whatever a name server says.
+    private static func isLoopback(_ host: String) -> Bool {
+        let name = host.hasPrefix("[") ? host.prefix { $0 != "]" } : host.prefix { $0 != ":" }
+        if name == "[::1" || name.lowercased() == "localhost" { return true }
+        let parts = name.split(separator: ".", omittingEmptySubsequences: false)
+        return parts.count == 4 && parts[0] == "127" && parts.allSatisfy { UInt8($0) != nil }
     }
 
     private func right(of head: HTTPHead) -> HTTPRight {

@@ -5,6 +5,8 @@ package struct HTTPLimits: Hashable, Sendable {
     package var connectionsMax = 128
     /// Requests whose answer is a stream.
     package var streamsMax = 32
+    /// Requests that are being answered; those of clients that went away are among them.
+    package var requestsMax = 256
     /// Bytes of requests' bodies in memory.
     package var bodiesSizeMax = 256 << 20
     /// How long a client may take for a whole request, and between two of them.
@@ -22,6 +24,7 @@ final class HTTPAdmission: @unchecked Sendable {
     // What the lock protects.
     private var connections = 0
     private var streams = 0
+    private var requests = 0
     private var bodies = 0
 
     init(limits: HTTPLimits) { self.limits = limits }
@@ -54,6 +57,16 @@ final class HTTPAdmission: @unchecked Sendable {
     }
 
     func endStream() { lock.with { streams -= 1 } }
+
+    func beginRequest() -> Bool {
+        lock.with {
+            guard requests < limits.requestsMax else { return false }
+            requests += 1
+            return true
+        }
+    }
+
+    func endRequest() { lock.with { requests -= 1 } }
 
     var counts: (connections: Int, streams: Int, bodies: Int) {
         lock.with { (connections, streams, bodies) }

@@ -8,6 +8,8 @@ internal import ToolSupport
 // there, before anything of its body is taken; the answer is made by a task of its own, which ends
 // when the client goes away.
 
+/// A client that takes in no part of an answer for as long as a request may take is given up.
+///
 /// Thread safety: none; everything happens on the channel's event loop.
 final class HTTPHandler: ChannelInboundHandler {
     typealias InboundIn = HTTPServerRequestPart
@@ -49,7 +51,8 @@ final class HTTPHandler: ChannelInboundHandler {
     func handlerRemoved(context: ChannelHandlerContext) {
         timer?.cancel()
         task?.cancel()
-        dropBody()
+        // The task has it until it ends, which may be later.
+        if task == nil { dropBody() }
         self.context = nil
     }
 
@@ -132,6 +135,9 @@ final class HTTPHandler: ChannelInboundHandler {
     private func end() {
         timer?.cancel()
         guard case .receiving(let head, let route) = stage, let context else { return }
+        guard admission.beginRequest() else {
+            return refuse(HTTPProblem(.tooMany, "too many requests are being answered"))
+        }
         stage = .answering
         let request = HTTPRequest(head: head, body: body)
         let writer = HTTPChannelWriter(NIOLoopBound(self, eventLoop: context.eventLoop))
@@ -168,6 +174,9 @@ final class HTTPHandler: ChannelInboundHandler {
 
     func writeBody(_ bytes: [UInt8], _ promise: EventLoopPromise<Void>) {
         guard let context else { return promise.fail(ChannelError.ioOnClosedChannel) }
+        // Whoever does not read holds a snapshot, perhaps.
+        startTimer()
+        promise.futureResult.whenComplete { [timer] _ in timer?.cancel() }
         context.writeAndFlush(
             Self.wrapOutboundOut(.body(.byteBuffer(ByteBuffer(bytes: bytes)))),
             promise: promise
@@ -176,9 +185,9 @@ final class HTTPHandler: ChannelInboundHandler {
 
     /// Ends the answer; the next request may come, or the connection ends.
     func endAnswer() {
-        guard let context else { return }
         dropBody()
-        task = nil
+        if task.take() != nil { admission.endRequest() }
+        guard let context else { return }
         guard isKeptAlive else {
             context.writeAndFlush(Self.wrapOutboundOut(.end(nil)), promise: nil)
             return context.close(promise: nil)

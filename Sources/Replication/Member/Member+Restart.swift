@@ -66,7 +66,9 @@ extension Member {
                     options: options,
                     environment: environment
                 )
-                lock.with { begin(opening) }
+                let hasBegun = lock.with { begin(opening) }
+                // What is closed meanwhile does not end cleanly: nothing was made of the failure.
+                if !hasBegun { opening.engine?.abandon() }
                 return
             } catch {
                 broadcast.send(.storeFailed(error))
@@ -75,7 +77,10 @@ extension Member {
         }
     }
 
-    private func begin(_ opening: MemberOpening) {
+    /// Begins anew with what was found; returns whether the member is still open. Needs the lock.
+    private func begin(_ opening: MemberOpening) -> Bool {
+        defer { giveRoleBack() }
+        guard state.phase == .open else { return false }
         state.core = opening.core
         if state.needsWholeCopy { state.core.requireWholeCopy() }
         state.record = opening.record
@@ -87,7 +92,7 @@ extension Member {
         state.isRestarting = false
         state.isSyncQueued = false
         state.failure = nil
-        giveRoleBack()
         give(.opened(isClean: false))
+        return true
     }
 }

@@ -122,10 +122,13 @@ public final class Member: Sendable {
         self.environment = environment
         (directory, directoryLock) = place
         state = MemberState(opening)
-        let broadcast = broadcast
-        copies = OutgoingCopies(directory: directory, rate: options.copyRate) { error in
-            broadcast.send(.changesNotCopied(error))
-        }
+        let (broadcast, lock, state) = (broadcast, lock, state)
+        copies = OutgoingCopies(
+            directory: directory,
+            rate: options.copyRate,
+            isOpen: { lock.with { state.phase == .open } },
+            tell: { broadcast.send(.changesNotCopied($0)) }
+        )
     }
 
     private func begin(isClean: Bool) {

@@ -215,6 +215,8 @@ final class ConnectionHandler: ChannelInboundHandler {
         handshakeTimer?.cancel()
         stage = .open
         if !owner.hasDialed { write(greeting.encoded()) }
+        // It may have failed at once.
+        guard stage == .open else { return }
         let bound = NIOLoopBound(self, eventLoop: context.eventLoop)
         let interval = TimeAmount.milliseconds(limits.heartbeatInterval)
         heartbeat = context.eventLoop.scheduleRepeatedTask(

@@ -14,8 +14,8 @@ package final class RecordCursor {
         position = cursor.position
     }
 
-    /// The records that come next, all of one epoch; `nil` when none is readable now. Blocks while
-    /// files are read.
+    /// The records that come next, all of one epoch; `nil` when none can be read now. Blocks while
+    /// files are read, and for nothing else.
     ///
     /// - Parameters:
     ///   - last: No record behind this sequence is handed out.
@@ -42,14 +42,12 @@ package final class RecordCursor {
     }
 
     private func read() throws(EngineError) -> RecordBatch? {
-        while true {
-            switch try cursor.next(readsFiles: true) {
-            case .batch(let batch): return batch
-            // What is readable and in no file yet is about to be appended.
-            case .wait(let point) where point > cursor.horizon: try cursor.wait(for: point)
-            case .wait: return nil
-            case .needsFile: preconditionFailure("files were to be read")
-            }
+        switch try cursor.next(readsFiles: true) {
+        case .batch(let batch): batch
+        // What is readable and in no file yet is about to be appended; on a full disk that may
+        // take long.
+        case .wait: nil
+        case .needsFile: preconditionFailure("files were to be read")
         }
     }
 }

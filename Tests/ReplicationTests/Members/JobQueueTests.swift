@@ -1,3 +1,4 @@
+import Glibc
 import StorageEngineTestSupport
 import Testing
 
@@ -73,26 +74,26 @@ import Testing
 
     @Test func theEndWaitsForWhoHelps() async throws {
         let queue = JobQueue(name: "test")
-        let (begun, mayEnd, ended) = (Stop(), Stop(), Stop())
-        // The thread of the queue waits by now, most likely; help does nothing before it does.
-        let helper = Task.detached {
-            while !begun.isSet {
-                queue.submit(isHelping: true) {
-                    begun.set()
-                    while !mayEnd.isSet {}
-                    ended.set()
-                }
-                queue.help()
+        let (begun, mayEnd, ended, closed) = (Stop(), Stop(), Stop(), Stop())
+        // Help does nothing before the queue's own thread waits, which then does the job itself.
+        try await Task.sleep(for: .milliseconds(20))
+        let helper = WorkerThread(name: "helper") {
+            queue.submit(isHelping: true) {
+                begun.set()
+                while !mayEnd.isSet { usleep(1_000) }
+                ended.set()
             }
+            queue.help()
         }
         try await MemberCluster.wait("the job has begun") { begun.isSet }
-        let closing = Task.detached {
+        let closing = WorkerThread(name: "closing") {
             queue.end()
-            return ended.isSet
+            if ended.isSet { closed.set() }
         }
         try await Task.sleep(for: .milliseconds(20))
         mayEnd.set()
-        #expect(await closing.value)
-        await helper.value
+        helper.join()
+        closing.join()
+        #expect(closed.isSet, "the end came before the job's")
     }
 }

@@ -1,3 +1,4 @@
+import Glibc
 import ReplicationTestSupport
 import StorageEngineTestSupport
 import Testing
@@ -85,6 +86,53 @@ import Testing
         }
         _ = try await members[2].put("1", for: "a", replicas: .followers(2, at: .disk))
         try await cluster.waitUntilEqual()
+    }
+
+    /// What it makes of the failure is not durable yet: its next opening must not take it for one
+    /// that ended well.
+    @Test func aLeaderThatIsClosedWhileItsStoreIsOpenedAgainAsksTheNextTime() async throws {
+        let cluster = try cluster(voters: 2)
+        let (isHeld, mayGoOn) = (Stop(), Stop())
+        let armed = Stop()
+        cluster.entropy[0] = {
+            if armed.isSet {
+                isHeld.set()
+                while !mayGoOn.isSet { usleep(1_000) }
+            }
+            return UInt64.random(in: 0...UInt64.max)
+        }
+        let members = try await cluster.start()
+        _ = try await members[0].put("1", for: "a", replicas: .followers(1, at: .disk))
+        let disk = try #require(cluster.disks[0])
+        armed.set()
+        disk.inject(SimulatedFault(.dataSync, errno: 5) { $0.hasSuffix(".log") })
+        await #expect(throws: ReplicationError.self) {
+            try await members[0].put("2", for: "a", ack: .disk)
+        }
+        try await MemberCluster.wait("the store is being opened again") { isHeld.isSet }
+
+        let closing = WorkerThread(name: "closing") { [leader = members[0]] in
+            do throws(EngineError) { try leader.close() } catch {}
+        }
+        try await MemberCluster.wait("it is being closed") {
+            guard case .store(let error) = refusal(of: members[0]) else { return false }
+            return error.code == .closed
+        }
+        mayGoOn.set()
+        closing.join()
+
+        let again = try cluster.open(0)
+        #expect(again.status.isSuspect && again.status.activity != .leading)
+        try await cluster.waitUntilEqual()
+    }
+
+    private func refusal(of member: Member) -> ReplicationError? {
+        do throws(ReplicationError) {
+            try member.put("x", for: "x", ack: .memory)
+            return nil
+        } catch {
+            return error
+        }
     }
 
     @Test func aLeaderWhoseLogFailsIsOpenedAgainAndAsks() async throws {

@@ -102,6 +102,14 @@ import Testing
         }
     }
 
+    @Test func sizesThatCannotBeAddedAreRefused() throws {
+        let entries = (1...256).map {
+            CopyFormat.Entry(name: .segment($0), size: 1 << 56 - 1, checksum: 0)
+        }
+        #expect(throws: EngineError.self) { try CopyFormat.decode(CopyFormat.encode(entries)) }
+        #expect(try CopyFormat.decode(CopyFormat.encode([entries[0]])).count == 1)
+    }
+
     @Test func hostileContentsWithARightChecksumAreRefused() throws {
         var generator = SeededGenerator(seed: 5)
         let contents = CopyFormat.encode(Self.entries)
@@ -154,7 +162,7 @@ import Testing
             let value = (0..<900).map { _ in UInt8.random(in: 0...255, using: &generator) }
             try engine.put(value, for: "\(number)", ack: .memory)
         }
-        let copies = OutgoingCopies(directory: directory, rate: nil) { _ in }
+        let copies = OutgoingCopies(directory: directory, rate: nil, isOpen: { true }) { _ in }
         let offer = try copies.offer(
             of: engine,
             since: .zero,
@@ -188,6 +196,10 @@ import Testing
             try incoming.finish(offer, history: Self.id)
         }
         #expect(wrong?.code == .wrongStore)
+        let interrupted = #expect(throws: EngineError.self) {
+            try incoming.finish(offer, history: engine.historyID) { false }
+        }
+        #expect(interrupted?.code == .closed, "it is whole the next time")
         _ = try incoming.finish(offer, history: engine.historyID)
         let path = "\(place.path)/\(MemberDirectory.store(2))"
         let before = try Engine.history(at: path, options: options, environment: .system())

@@ -50,7 +50,8 @@ import Testing
 
     /// Takes in what the leader's log has behind the end of a copy.
     private func follow(_ copy: Engine, _ leader: Engine) throws {
-        let cursor = try leader.recordCursor(after: copy.history().end)
+        try leader.wait(for: leader.history().end.sequence, .wal)
+        let cursor = try #require(try leader.recordCursor(after: copy.history().end))
         while let records = try cursor.next(through: .max, sizeMax: 4_096) {
             try copy.apply(records)
         }

@@ -20,7 +20,8 @@ import Testing
 
     /// Brings one store to where another is.
     private func follow(_ follower: Engine, _ leader: Engine) throws {
-        let cursor = try leader.recordCursor(after: follower.history().end)
+        try leader.wait(for: leader.history().end.sequence, .wal)
+        let cursor = try #require(try leader.recordCursor(after: follower.history().end))
         while let records = try cursor.next(through: .max, sizeMax: 4_000) {
             let (bytes, _) = records.packed(
                 of: leader.historyID,
@@ -98,7 +99,7 @@ import Testing
         try leader.lead(epoch(1))
         let receipt = try leader.writeNoOp(ack: .wal)
         #expect(receipt.position.sequence == 1)
-        let cursor = try leader.recordCursor(after: .start)
+        let cursor = try #require(try leader.recordCursor(after: .start))
         let records = try #require(try cursor.next(through: .max, sizeMax: 1))
         let refused = #expect(throws: EngineError.self) { try leader.apply(records) }
         #expect(refused?.code == .invalidArgument)
@@ -112,10 +113,33 @@ import Testing
         try leader.close()
     }
 
+    /// On a full disk that would take long.
+    @Test func nobodyWaitsForARecordThatIsInNoFileYet() throws {
+        var options = Engine.Options()
+        options.logger = .silent
+        options.isMember = true
+        options.memoryDelay = .seconds(3_600)
+        let store = try Engine.open(at: "\(directory.path)/one", options: options)
+        try store.lead(epoch(1))
+        try store.put("1", for: "a", ack: .wal)
+        let first = try store.history().end
+        try store.put("2", for: "a", ack: .memory)
+
+        let cursor = try #require(try store.recordCursor(after: first))
+        #expect(try cursor.next(through: .max, sizeMax: 1_000) == nil)
+        #expect(try store.recordCursor(after: store.history().end) == nil)
+
+        let last = try store.put("3", for: "a", ack: .wal).position
+        let records = try #require(try cursor.next(through: .max, sizeMax: 1_000))
+        #expect(records.end == last && records.count == 2)
+        #expect(try store.recordCursor(after: last) != nil)
+        try store.close()
+    }
+
     @Test func recordsBeyondWhatWasAskedForAreHandedOutLater() throws {
         let store = try open("one")
         try store.lead(epoch(1))
-        let cursor = try store.recordCursor(after: .start)
+        let cursor = try #require(try store.recordCursor(after: .start))
         for number in 1...50 { try store.put("\(number)", for: "a", ack: .memory) }
         #expect(try cursor.next(through: 0, sizeMax: 1_000_000) == nil)
         var sequences: [UInt64] = []
@@ -233,7 +257,7 @@ import Testing
         }
         #expect(!written.isEmpty)
         #expect(Set(written).count == written.count)
-        let cursor = try store.recordCursor(after: .start)
+        let cursor = try #require(try store.recordCursor(after: .start))
         var found: [UInt64] = []
         while let records = try cursor.next(through: .max, sizeMax: 1 << 20) {
             found += records.entries.map(\.head.sequence)

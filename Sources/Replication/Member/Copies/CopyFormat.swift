@@ -43,6 +43,8 @@ enum CopyFormat {
 
     private static let contentsMagic: UInt64 = 0x0a31_5950_4f43_4553  // "SECOPY1\n"
     private static let offerMagic: UInt64 = 0x0a52_4546_464f_4553  // "SEOFFER\n"
+    /// What all files together have less bytes than.
+    private static let sizesMax: UInt64 = 1 << 56
     static let offerFixedSize: UInt64 = 8 * 9
 
     /// A file of a copy.
@@ -99,10 +101,13 @@ enum CopyFormat {
             else { return nil }
             var entries: [Entry] = []
             var names: Set<FileName> = []
+            var sum: UInt64 = 0
             for _ in 0..<count {
                 guard let size = reader.uint64(), let checksum = reader.uint64(),
-                    let name = fileName(&reader), names.insert(name).inserted, size < 1 << 48
+                    let name = fileName(&reader), names.insert(name).inserted, size < sizesMax
                 else { return nil }
+                sum += size
+                guard sum < sizesMax else { return nil }
                 entries.append(Entry(name: name, size: size, checksum: checksum))
             }
             return reader.remaining == 8 ? entries : nil

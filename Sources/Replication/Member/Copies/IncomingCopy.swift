@@ -175,15 +175,24 @@ final class IncomingCopy: @unchecked Sendable {
     /// Checks a copy that has come whole, as a store of a history; durable when this returns. It is
     /// a copy still, until ``settle()``.
     ///
+    /// - Parameters:
+    ///   - offer: What was offered.
+    ///   - history: Of which it must be.
+    ///   - isOpen: Whether to go on, from one file to the next.
     /// - Returns: The member id in the store's mark.
     /// - Throws: ``EngineError`` with code `corruption` when it is not what it said, `wrongStore`;
-    ///   `io` or `noSpace`: it may be whole the next time.
-    func finish(_ offer: CopyOffer, history: UniqueID) throws(EngineError) -> UniqueID {
+    ///   `io`, `noSpace` or `closed`: it may be whole the next time.
+    func finish(
+        _ offer: CopyOffer,
+        history: UniqueID,
+        isOpen: () -> Bool = { true }
+    ) throws(EngineError) -> UniqueID {
         guard self.offer == offer, hasContents, let target else {
             throw CopyFormat.corrupt("parts are missing")
         }
         current = nil
         for entry in entries {
+            guard isOpen() else { throw .closed }
             guard let file = try target.openIfPresent(entry.name, for: .readWrite),
                 try file.size() == entry.size, try file.digest(entry.size) == entry.checksum
             else {

@@ -22,9 +22,12 @@ extension Member {
         let next: NextStore
         var isWhole = false
         do throws(EngineError) {
-            let storeID = try incoming.finish(offer, history: history)
+            let storeID = try incoming.finish(offer, history: history) {
+                lock.with { state.phase == .open }
+            }
             isWhole = true
-            let old = takeEngine(life)
+            // Without one the member began anew meanwhile.
+            guard let old = takeEngine(life) else { throw .closed }
             switch offer.kind {
             case .base: next = try replace(old, number, by: offer, storeID, incoming)
             case .delta: next = try combine(old, number, with: offer)
@@ -79,29 +82,27 @@ extension Member {
     /// Closes the store that the copy replaces. When the copy does not have all of its records,
     /// they are kept.
     private func replace(
-        _ old: Engine?,
+        _ old: Engine,
         _ number: UInt64,
         by offer: CopyOffer,
         _ storeID: UniqueID,
         _ incoming: IncomingCopy
     ) throws(EngineError) -> NextStore {
-        let isLost = try old.map { engine throws(EngineError) in
-            let (epochs, end) = try engine.history()
-            try engine.closeWithoutFlush()
-            return !LogOutline(epochs, end).isBeginning(of: offer.log)
+        let (epochs, end) = try old.history()
+        try old.closeWithoutFlush()
+        if !LogOutline(epochs, end).isBeginning(of: offer.log) {
+            try incoming.saveLog(of: MemberDirectory.store(number))
         }
-        if isLost ?? false { try incoming.saveLog(of: MemberDirectory.store(number)) }
         return NextStore(number: number + 1, storeID: storeID)
     }
 
     /// Makes a store of the present one and of the changes that came, under the number behind
     /// theirs. The present one stays as it is.
     private func combine(
-        _ old: Engine?,
+        _ old: Engine,
         _ number: UInt64,
         with offer: CopyOffer
     ) throws(EngineError) -> NextStore {
-        guard let old else { throw .closed }
         do throws(EngineError) {
             let (epochs, end) = try old.history()
             guard LogOutline(epochs, end).isBeginning(of: offer.log) else {

@@ -58,6 +58,8 @@ final class OutgoingCopies: @unchecked Sendable {
     let rate: UInt64?
     /// Is told why changes could not be copied.
     private let tell: @Sendable (EngineError) -> Void
+    /// Whether the member is to go on: reading a large store takes long.
+    private let isOpen: @Sendable () -> Bool
     // The jobs that make copies.
     private var nextNumber: UInt64 = 1
     private let lock = Lock()
@@ -73,10 +75,12 @@ final class OutgoingCopies: @unchecked Sendable {
     init(
         directory: StoreDirectory,
         rate: UInt64?,
+        isOpen: @escaping @Sendable () -> Bool,
         tell: @escaping @Sendable (EngineError) -> Void
     ) {
         self.directory = directory
         self.rate = rate
+        self.isOpen = isOpen
         self.tell = tell
     }
 
@@ -147,6 +151,7 @@ final class OutgoingCopies: @unchecked Sendable {
         let place = try directory.subdirectory(name)
         var entries: [CopyFormat.Entry] = []
         for name in try place.list().known where name != .lock {
+            guard isOpen() else { throw .closed }
             let file = try place.open(name, for: .read)
             let size = try file.size()
             entries.append(

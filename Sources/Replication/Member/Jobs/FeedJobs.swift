@@ -32,19 +32,19 @@ final class FeedJobs: @unchecked Sendable {
         return parked
     }
 
-    /// The cursor of a session, at a place of the log.
+    /// The cursor of a session, at a place of the log; `nil` when that cannot be read yet.
     func cursor(
         _ session: UInt64,
         in engine: Engine,
         after tail: Tail
-    ) throws(EngineError) -> RecordCursor {
+    ) throws(EngineError) -> RecordCursor? {
         if let known = readings[session], known.engine === engine,
             known.cursor.position.sequence == tail.sequence
         {
             return known.cursor
         }
         readings[session] = nil
-        let cursor = try engine.recordCursor(after: tail.position)
+        guard let cursor = try engine.recordCursor(after: tail.position) else { return nil }
         readings[session] = Reading(engine: engine, cursor: cursor)
         return cursor
     }
@@ -78,7 +78,7 @@ extension Member {
         do throws(EngineError) {
             let cursor = try feed.cursor(fetch.session, in: engine, after: fetch.after)
             let sizeMax = Int(clamping: fetch.sizeMax)
-            let records = try cursor.next(through: last, sizeMax: sizeMax)
+            let records = try cursor?.next(through: last, sizeMax: sizeMax)
             found = records.map { $0.pack(of: history, after: fetch.after) }
         } catch {
             return fail(fetch, error, life, of: feed)

@@ -78,6 +78,7 @@ final class JobQueue: @unchecked Sendable {
                 isIdle = !isHelped
                 condition.wait(lock)
             }
+            isIdle = false
             guard !isEnded else { return nil }
             defer { jobs = [] }
             return jobs

@@ -43,11 +43,16 @@ extension Engine {
         try writable().wait(for: sequence, point)
     }
 
-    /// The records behind a position, to be shipped.
+    /// The records behind a position, to be shipped; `nil` as long as the record there is in memory
+    /// only, where it cannot be compared.
     ///
     /// - Throws: As ``changes(after:upTo:filter:)``.
-    package func recordCursor(after position: Position) throws(EngineError) -> RecordCursor {
-        RecordCursor(try FeedCursor.open(try writable(), after: position, horizon: .memory))
+    package func recordCursor(after position: Position) throws(EngineError) -> RecordCursor? {
+        let source = try writable()
+        let sequence = position.sequence
+        let isInMemory = sequence > source.feedLimit(.wal) && sequence <= source.feedLimit(.memory)
+        if isInMemory, source.tail?.chunk(after: sequence - 1) == nil { return nil }
+        return RecordCursor(try FeedCursor.open(source, after: position, horizon: .memory))
     }
 
     // MARK: - Following and leading

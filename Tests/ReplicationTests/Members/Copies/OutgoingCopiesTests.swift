@@ -27,7 +27,7 @@ import Testing
         try engine.lead(Epoch(number: 1, starter: 1))
         for number in 0..<100 { try engine.put("v", for: "\(number)", ack: .memory) }
         try engine.flush()
-        copies = OutgoingCopies(directory: directory, rate: nil) { _ in }
+        copies = OutgoingCopies(directory: directory, rate: nil, isOpen: { true }) { _ in }
     }
 
     private func make(
