@@ -76,6 +76,8 @@ final class LinkProxy: @unchecked Sendable {
                     guard core.state == .open else { continue }
                     end.setOption(.autoRead, value: true).whenFailure { _ in }
                 }
+                // It was being made when the links were ended.
+                if core.state == .cut { channel.close(promise: nil) }
             }
     }
 
