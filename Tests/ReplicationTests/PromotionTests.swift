@@ -154,6 +154,10 @@ import Testing
             course: .cut(to: end)
         )
         member.receive(.welcome(welcome), from: 2)
+        // Cutting back, or taking a copy, may take long.
+        var slow = member
+        for _ in 0..<100 { slow.tick(after: 250) }
+        #expect(slow.core.isPromoting && !slow.notices.contains(.promotionFailed))
         member.give(
             .cut(.done(Watermarks(all: end.sequence)), generation: member.core.generation)
         )
@@ -206,6 +210,24 @@ import Testing
 
         #expect(leader.core.leadership == nil && !leader.mark.leads)
         #expect(leader.mark.standing == .suspect)
+    }
+
+    /// Its directory is an older one of its own: what it made since is with the others only.
+    @Test(arguments: [0, 1, 7] as [UInt64])
+    func aLeaderThatHoldsAnEpochItKnowsNothingOfIsSuspect(later: UInt64) throws {
+        let log = Self.log(3).outline
+        var leader = try CoreHarness(1, mark: Self.mark(leads: true), log: log)
+        let own = try #require(leader.core.leadership?.epoch)
+        let forgotten = Epoch(number: own.number + later, starter: own.starter &+ 1)
+        var hello = leader.hello(2, log: log)
+        (hello.promised, hello.holder) = (forgotten, CoreHarness.id(1))
+        leader.receive(.hello(hello), from: 2)
+
+        #expect(leader.core.leadership == nil && leader.core.isSuspect)
+        #expect(leader.mark.promised == forgotten && !leader.mark.leads)
+        #expect(leader.mark.standing == .suspect)
+        let again = try CoreHarness(1, mark: leader.mark, log: log)
+        #expect(again.core.leadership == nil && again.core.isSuspect)
     }
 
     // MARK: Being consulted

@@ -206,7 +206,8 @@ extension Member {
     /// Whether a message may end this member's lead. Needs the lock.
     private func isDeposing(_ message: Message) -> Bool {
         guard state.core.leadership != nil, let epoch = message.namedEpoch else { return false }
-        return epoch.number > state.core.mark.promised.number
+        let promised = state.core.mark.promised
+        return epoch != promised && epoch.number >= promised.number
     }
 
     /// Takes a message that may end this member's lead, once the store makes no record any more,

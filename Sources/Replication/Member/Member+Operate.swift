@@ -28,6 +28,9 @@ extension Member {
                 if let failure = state.failure { throw .store(failure) }
                 guard life == state.life else { throw .store(.closed) }
                 if let member = state.otherHistory { throw .historyFound(at: member) }
+                // Another one leads by now.
+                let isBeginning = state.core.isFounding || state.core.leadership != nil
+                guard isBeginning || state.isPersisting else { throw .notNew }
                 changed.wait(lock)
             }
         }

@@ -225,7 +225,7 @@ extension Member {
             guard state.phase == .open, !state.isRestarting,
                 let leadership = state.core.leadership,
                 position.epoch.number <= leadership.epoch.number,
-                position.epoch.term == leadership.epoch.term || position.logHash == nil
+                position.epoch.term == leadership.epoch.term
             else {
                 state.tickets[ticket] = nil
                 state.settle(pending, .lost(position))

@@ -179,6 +179,8 @@ public final class Member: Sendable {
         feed.removeAll()
         catchUp.removeAll()
         guard let engine else { return }
+        // Whatever happens, it is not in use any more.
+        defer { engine.abandon() }
         try engine.stopLeading()
         let (epochs, end) = try engine.history()
         try engine.close()

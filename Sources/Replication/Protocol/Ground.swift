@@ -144,6 +144,21 @@ struct Ground: Sendable {
         }
     }
 
+    /// Whether a member holds an epoch that it knows nothing of. What a member holds is durable
+    /// before anybody hears of it, so this one's directory is an older one of its own.
+    func hasForgotten(_ epoch: Epoch, of holder: UniqueID) -> Bool {
+        holder == id && epoch != mark.promised && epoch.number >= mark.promised.number
+            && epoch.number < Epoch.numberMax
+    }
+
+    /// The log may lack what the member acknowledged as leader.
+    mutating func distrust() {
+        isSuspect = true
+        clearAt = nil
+        remember { $0.standing = .suspect }
+        note(.suspect)
+    }
+
     /// The standing is clear once so much of the present log is on disk. A suspect's own log is no
     /// proof, only a later leader's.
     mutating func clearStanding(at sequence: UInt64, byOwnLog: Bool) {

@@ -194,6 +194,7 @@ package struct MemberCore: Sendable {
             feeder.read(session, part, &ground)
         case .partStored(let part):
             follower.stored(part, ground)
+            promotion?.partStored(ground)
             follower.report(feeder.reports, &ground)
         default:
             break
@@ -314,9 +315,11 @@ package struct MemberCore: Sendable {
     /// A voter says that one holds a higher epoch: whatever was of a lower one ends here. Observers
     /// depose nobody.
     private mutating func learn(_ epoch: Epoch, of holder: UniqueID?, from peer: UniqueID) {
-        guard let holder, ground.membership.isVoter(holder), ground.membership.isVoter(peer),
-            ground.judge(epoch, of: holder) == .higher
-        else { return }
+        guard let holder, ground.membership.isVoter(holder), ground.membership.isVoter(peer) else {
+            return
+        }
+        let hasForgotten = ground.hasForgotten(epoch, of: holder)
+        guard hasForgotten || ground.judge(epoch, of: holder) == .higher else { return }
         let isLeading = leader != nil
         leader?.stop(&ground)
         leader = nil
@@ -328,6 +331,7 @@ package struct MemberCore: Sendable {
             mark.holder = holder
             mark.leads = false
         }
+        if hasForgotten { ground.distrust() }
         guard isLeading else { return }
         ground.note(.steppedDown(for: epoch))
         ground.clearStanding(at: ground.log.tail.sequence, byOwnLog: true)

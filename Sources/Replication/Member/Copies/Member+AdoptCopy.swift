@@ -88,6 +88,8 @@ extension Member {
         _ storeID: UniqueID,
         _ incoming: IncomingCopy
     ) throws(EngineError) -> NextStore {
+        // Whatever happens, it is not in use any more.
+        defer { old.abandon() }
         let (epochs, end) = try old.history()
         try old.closeWithoutFlush()
         if !LogOutline(epochs, end).isBeginning(of: offer.log) {

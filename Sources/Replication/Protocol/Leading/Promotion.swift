@@ -103,7 +103,12 @@ struct Promotion: Sendable {
         if case .adopt(let epoch, _, let end) = stage {
             guard ground.log.tail != end else { return .lead(epoch) }
             // The source may be gone: whoever is there is asked again.
-            if ground.now - stageBegun > ground.settings.consultTimeout { fence(epoch, &ground) }
+            // But not while a copy of its takes the log's place.
+            if ground.pending != nil { (begun, stageBegun) = (ground.now, ground.now) }
+            if ground.now - stageBegun > ground.settings.consultTimeout {
+                begun = ground.now
+                fence(epoch, &ground)
+            }
             return .waiting
         }
         if cause == .command, !acceptLoss,
@@ -114,6 +119,11 @@ struct Promotion: Sendable {
         }
         if ground.now - lastAsked >= ground.settings.consultInterval { ask(&ground) }
         return decide(&ground)
+    }
+
+    /// A part of a copy came: the source is there.
+    mutating func partStored(_ ground: Ground) {
+        if case .adopt = stage { (begun, stageBegun) = (ground.now, ground.now) }
     }
 
     /// The log got longer: it may be long enough.
