@@ -259,7 +259,9 @@ struct ReplicationOracle {
         {
             violate("#\(leader.slot) lost what was on its disk, and nobody led in between")
         }
-        if established.last?.leadership.leader != leader.id { localDisk = nil }
+        // A leader that was replaced may lead on for a while: what it made then is cut off.
+        let hasLed = [established.last, highest].allSatisfy { $0?.leadership.leader == leader.id }
+        if !hasLed { localDisk = nil }
         leader.accepted = epoch
         leader.following = .none
         established.append(

@@ -212,6 +212,20 @@ import Testing
         #expect(leader.mark.standing == .suspect)
     }
 
+    /// A voter that is gone for ever keeps nobody from hearing of the leader that there is.
+    @Test func whoDoesNotComeToLeadAsksAgainThoseWhoAnswered() throws {
+        let log = Self.log(3).outline
+        var leader = try CoreHarness(1, mark: Self.mark(leads: true), log: log, isClean: false)
+        try Self.answer(&leader, from: 2, tail: log.tail)
+        leader.clear()
+        for _ in 0..<50 { leader.tick(after: 250) }
+        let other = Epoch(term: 3, starter: 8)
+        try Self.answer(&leader, from: 2, tail: log.tail, promised: other, grants: false)
+
+        #expect(leader.core.leadership == nil && !leader.core.isPromoting)
+        #expect(!leader.mark.leads && leader.mark.standing == .suspect)
+    }
+
     /// Its directory is an older one of its own: what it made since is with the others only.
     @Test(arguments: [0, 1, 7] as [UInt64])
     func aLeaderThatHoldsAnEpochItKnowsNothingOfIsSuspect(later: UInt64) throws {

@@ -111,6 +111,11 @@ struct Promotion: Sendable {
             }
             return .waiting
         }
+        if cause == .reopening, ground.now - stageBegun > ground.settings.consultTimeout {
+            // Those who answered may have another leader by now, and who did not may never come.
+            survey(&ground)
+            return .waiting
+        }
         if cause == .command, !acceptLoss,
             ground.now - begun > ground.settings.consultTimeout
         {
