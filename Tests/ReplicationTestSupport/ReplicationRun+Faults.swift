@@ -67,6 +67,11 @@ extension ReplicationRun {
 
     /// Another directory takes a member's place: empty, or restored from a backup.
     private func replace(_ member: SimulatedMember) {
+        // With the only one that has the history yet there would be nothing left to go on with.
+        let others = members.filter { $0 !== member }
+        guard others.contains(where: { $0.store.mark.history == history }) else {
+            return kill(member, power: false)
+        }
         hasReplaced = true
         stop(member)
         gone[member.id] = member.store

@@ -106,8 +106,31 @@ struct PlainLog: Equatable {
 
         #expect(before.fit(next) == .next, "seed \(seed)")
         #expect(before.fit(later) == .gap, "seed \(seed)")
-        #expect(before.fit(other) == .foreign, "seed \(seed)")
+        // Where an epoch begins, one without records may be missing.
+        #expect(before.fit(other) == (next.beginning.isEmpty ? .foreign : .gap), "seed \(seed)")
         #expect(before.fit(shifted) != .next, "seed \(seed)")
+    }
+
+    @Test func anEpochWithoutARecordThatDidNotComeIsAGap() {
+        var log = PlainLog()
+        log.begin(Epoch(number: 1, starter: 1))
+        log.append(3)
+        let before = log.outline
+        log.begin(Epoch(number: 2, starter: 2))
+        let middle = log.outline
+        log.begin(Epoch(number: 3, starter: 3))
+        log.append(5)
+        let pack = Pack(
+            from: middle.tail,
+            to: log.outline.tail,
+            beginning: [Epoch(number: 3, starter: 3)],
+            first: 2,
+            size: 1,
+            payload: 0
+        )
+
+        #expect(middle.fit(pack) == .next)
+        #expect(before.fit(pack) == .gap)
     }
 
     @Test func anOtherRecordInTheSamePlaceIsNoDuplicate() {

@@ -141,6 +141,8 @@ package struct LogOutline: Hashable, Sendable {
             end = end.beginning(epoch)
         }
         let fits = end.epoch == pack.epoch && end.logHash == pack.hashBefore
+        // An epoch without a record may be missing between, with the pack that began it.
+        if !fits, pack.epoch.number > tail.epoch.number { return .gap }
         let isWhole = pack.last > pack.previousSequence || pack.hashAfter == pack.hashBefore
         return fits && isWhole ? .next : .foreign
     }
