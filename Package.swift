@@ -200,6 +200,7 @@ let package = Package(
                 "StorageEngine", "StorageEngineTestSupport", "Replication",
                 "ReplicationTransport", "NodeService", "ToolSupport", "enginenode", "enginedrill",
                 .product(name: "Logging", package: "swift-log"),
+                .product(name: "NIOEmbedded", package: "swift-nio", condition: network),
             ] + nio + tls,
             swiftSettings: clientSettings
         ),

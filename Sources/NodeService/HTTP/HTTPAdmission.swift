@@ -15,60 +15,43 @@ package struct HTTPLimits: Hashable, Sendable {
     package init() {}
 }
 
-/// Counts what clients take.
+/// What clients may take, and have taken.
+struct HTTPAdmission: Sendable {
+    let connections: Quota
+    let streams: Quota
+    let requests: Quota
+    /// In bytes.
+    let bodies: Quota
+
+    init(limits: HTTPLimits) {
+        connections = Quota(limits.connectionsMax)
+        streams = Quota(limits.streamsMax)
+        requests = Quota(limits.requestsMax)
+        bodies = Quota(limits.bodiesSizeMax)
+    }
+}
+
+/// So much of something, and no more.
 ///
 /// Thread safety: every method may be called from any thread.
-final class HTTPAdmission: @unchecked Sendable {
-    private let limits: HTTPLimits
+final class Quota: @unchecked Sendable {
+    private let amountMax: Int
     private let lock = Lock()
     // What the lock protects.
-    private var connections = 0
-    private var streams = 0
-    private var requests = 0
-    private var bodies = 0
+    private var amount = 0
 
-    init(limits: HTTPLimits) { self.limits = limits }
+    var taken: Int { lock.with { amount } }
 
-    func enter() -> Bool {
+    init(_ amountMax: Int) { self.amountMax = amountMax }
+
+    /// Takes some, which is to be given back; returns whether there was enough.
+    func take(_ amount: Int = 1) -> Bool {
         lock.with {
-            guard connections < limits.connectionsMax else { return false }
-            connections += 1
+            guard amount <= amountMax - self.amount else { return false }
+            self.amount += amount
             return true
         }
     }
 
-    func leave() { lock.with { connections -= 1 } }
-
-    /// Takes more of a body in, or lets it go; returns whether there is room.
-    func hold(_ change: Int) -> Bool {
-        lock.with {
-            guard change <= 0 || bodies + change <= limits.bodiesSizeMax else { return false }
-            bodies += change
-            return true
-        }
-    }
-
-    func beginStream() -> Bool {
-        lock.with {
-            guard streams < limits.streamsMax else { return false }
-            streams += 1
-            return true
-        }
-    }
-
-    func endStream() { lock.with { streams -= 1 } }
-
-    func beginRequest() -> Bool {
-        lock.with {
-            guard requests < limits.requestsMax else { return false }
-            requests += 1
-            return true
-        }
-    }
-
-    func endRequest() { lock.with { requests -= 1 } }
-
-    var counts: (connections: Int, streams: Int, bodies: Int) {
-        lock.with { (connections, streams, bodies) }
-    }
+    func giveBack(_ amount: Int = 1) { lock.with { self.amount -= amount } }
 }

@@ -118,7 +118,7 @@ final class HTTPHandler: ChannelInboundHandler {
         guard case .receiving(_, let route) = stage else { return }
         do throws(HTTPProblem) {
             try checkSize(body.count + piece.readableBytes, route)
-            guard admission.hold(piece.readableBytes) else {
+            guard admission.bodies.take(piece.readableBytes) else {
                 throw HTTPProblem(.tooMany, "other requests take too much memory")
             }
             body.append(contentsOf: piece.readableBytesView)
@@ -128,22 +128,22 @@ final class HTTPHandler: ChannelInboundHandler {
     }
 
     private func dropBody() {
-        _ = admission.hold(-body.count)
+        admission.bodies.giveBack(body.count)
         body = []
     }
 
     private func end() {
         timer?.cancel()
         guard case .receiving(let head, let route) = stage, let context else { return }
-        guard admission.beginRequest() else {
+        guard admission.requests.take() else {
             return refuse(HTTPProblem(.tooMany, "too many requests are being answered"))
         }
         stage = .answering
         let request = HTTPRequest(head: head, body: body)
         let writer = HTTPChannelWriter(NIOLoopBound(self, eventLoop: context.eventLoop))
-        let admission = admission
+        let streams = admission.streams
         task = Task {
-            await writer.answer(request, route, admission)
+            await writer.answer(request, route, streams)
         }
     }
 
@@ -186,7 +186,7 @@ final class HTTPHandler: ChannelInboundHandler {
     /// Ends the answer; the next request may come, or the connection ends.
     func endAnswer() {
         dropBody()
-        if task.take() != nil { admission.endRequest() }
+        if task.take() != nil { admission.requests.giveBack() }
         guard let context else { return }
         guard isKeptAlive else {
             context.writeAndFlush(Self.wrapOutboundOut(.end(nil)), promise: nil)
@@ -224,7 +224,7 @@ struct HTTPChannelWriter: HTTPBodyWriter {
         }
     }
 
-    func answer(_ request: HTTPRequest, _ route: Route, _ admission: HTTPAdmission) async {
+    func answer(_ request: HTTPRequest, _ route: Route, _ streams: Quota) async {
         let response: HTTPResponse
         do {
             response = try await route.respond(request)
@@ -236,7 +236,7 @@ struct HTTPChannelWriter: HTTPBodyWriter {
             begin(response, size: bytes.count)
             do { try await write(bytes) } catch {}
         case .stream(let body):
-            await answer(response, body, admission)
+            await answer(response, body, streams)
         }
         handler.eventLoop.execute { [handler] in handler.value.endAnswer() }
     }
@@ -244,16 +244,16 @@ struct HTTPChannelWriter: HTTPBodyWriter {
     private func answer(
         _ response: HTTPResponse,
         _ body: @Sendable (any HTTPBodyWriter) async throws -> Void,
-        _ admission: HTTPAdmission
+        _ streams: Quota
     ) async {
-        guard admission.beginStream() else {
+        guard streams.take() else {
             let refusal = HTTPProblem(.tooMany, "too many streams are open").response
             guard case .bytes(let bytes) = refusal.body else { return }
             begin(refusal, size: bytes.count)
             do { try await write(bytes) } catch {}
             return
         }
-        defer { admission.endStream() }
+        defer { streams.giveBack() }
         begin(response, size: nil)
         do {
             try await body(self)

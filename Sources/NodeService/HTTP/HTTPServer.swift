@@ -86,12 +86,14 @@ package final class HTTPServer: Service, @unchecked Sendable {
 
     private func accept(_ channel: any Channel) throws {
         let pipeline = channel.pipeline.syncOperations
-        guard admission.enter() else { return try pipeline.addHandler(RefusingHandler()) }
+        guard admission.connections.take() else {
+            return try pipeline.addHandler(RefusingHandler())
+        }
         let id = ObjectIdentifier(channel)
         lock.with { clients[id] = channel }
         channel.closeFuture.whenComplete { [self] _ in
             lock.with { clients[id] = nil }
-            admission.leave()
+            admission.connections.giveBack()
         }
         let tls = lock.with { contexts }.map { NIOSSLServerHandler(context: $0.server) }
         if let tls { try pipeline.addHandler(tls) }

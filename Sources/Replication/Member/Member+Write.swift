@@ -213,7 +213,7 @@ extension Member {
     }
 
     /// Tells the core of a record and of who waits for it.
-    private func enroll(
+    func enroll(
         _ position: Position,
         _ ack: AckPoint,
         _ replicas: Requirement

@@ -58,7 +58,7 @@ import Testing
 
         #expect(answer.status == 401)
         #expect(answer.headers["www-authenticate"] == "Bearer")
-        #expect(node.server.admission.counts.bodies == 0)
+        #expect(node.server.admission.bodies.taken == 0)
     }
 
     @Test func pagesOfOtherSitesDoNotWrite() async throws {
@@ -122,7 +122,7 @@ import Testing
 
         let small = [UInt8](repeating: 2, count: 90_000)
         #expect(try await node.send("PUT", "/kv/b", body: small).status == 200)
-        #expect(node.server.admission.counts.bodies == 0)
+        #expect(node.server.admission.bodies.taken == 0)
     }
 
     /// The write goes on, and what it takes is counted until it ends.
@@ -140,14 +140,14 @@ import Testing
             try peer.write(Array(request.utf8))
             try await eventually { node.waitingCount == count }
         }
-        try await eventually { server.admission.counts.connections == 0 }
-        #expect(server.admission.counts.bodies == 6)
+        try await eventually { server.admission.connections.taken == 0 }
+        #expect(server.admission.bodies.taken == 6)
         let refused = try RawPeer.connected(to: server.port)
         try refused.write(Array(request.utf8))
         #expect(try await TestAnswer(refused.readToEnd()).status == 429)
 
         node.goOn()
-        try await eventually { server.admission.counts.bodies == 0 }
+        try await eventually { server.admission.bodies.taken == 0 }
         let last = try RawPeer.connected(to: server.port)
         try last.write(Array((head + "Connection: close\r\n\r\nabc").utf8))
         #expect(try await TestAnswer(last.readToEnd()).status == 200)
@@ -161,8 +161,8 @@ import Testing
         }
         let peer = try RawPeer.connected(to: node.server.port)
         try peer.write(Array("GET /scan HTTP/1.1\r\nHost: localhost\r\n\r\n".utf8))
-        try await eventually { node.server.admission.counts.streams == 1 }
-        try await eventually { node.server.admission.counts.streams == 0 }
+        try await eventually { node.server.admission.streams.taken == 1 }
+        try await eventually { node.server.admission.streams.taken == 0 }
         #expect(await peer.readToEnd().count < 16 << 20)
     }
 
@@ -182,13 +182,13 @@ import Testing
         let node = try TestNode { $0.limits.connectionsMax = 3 }
         var open: [RawPeer] = []
         for _ in 0..<3 { open.append(try RawPeer.connected(to: node.server.port)) }
-        try await eventually { node.server.admission.counts.connections >= 3 }
+        try await eventually { node.server.admission.connections.taken >= 3 }
 
         for _ in 0..<50 {
             #expect(try await RawPeer.connected(to: node.server.port).readToEnd().isEmpty)
         }
         open = []
-        try await eventually { node.server.admission.counts.connections == 0 }
+        try await eventually { node.server.admission.connections.taken == 0 }
 
         #expect(try await node.send("GET", "/health").status == 200)
     }
@@ -197,13 +197,13 @@ import Testing
         let node = try TestNode { $0.limits.streamsMax = 1 }
         var stream: RawPeer? = try RawPeer.connected(to: node.server.port)
         try stream?.write(Array("GET /changes HTTP/1.1\r\nHost: localhost\r\n\r\n".utf8))
-        try await eventually { node.server.admission.counts.streams == 1 }
+        try await eventually { node.server.admission.streams.taken == 1 }
 
         #expect(try await node.send("GET", "/changes").status == 429)
         #expect(try await node.send("GET", "/health").status == 200)
 
         stream = nil
-        try await eventually { node.server.admission.counts.streams == 0 }
+        try await eventually { node.server.admission.streams.taken == 0 }
         #expect(try await node.send("GET", "/scan").status == 200)
     }
 

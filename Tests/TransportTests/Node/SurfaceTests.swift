@@ -131,7 +131,7 @@ import Testing
             }
         }
 
-        #expect(node.server.admission.counts.streams == 1)
+        #expect(node.server.admission.streams.taken == 1)
     }
 
     @Test func positionsOfOtherHistoriesAreRefused() async throws {
