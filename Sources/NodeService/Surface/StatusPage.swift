@@ -73,12 +73,13 @@ let statusPage = """
     function shortfall(status) {
       const fall = status.shortfall;
       if (fall.state === "waiting") {
-        return [fall.writes + " writes wait for " + fall.blockers.join(", "), "warn"];
+        const writes = fall.writes === 1 ? "1 write waits" : fall.writes + " writes wait";
+        return [writes + " for " + fall.blockers.join(", "), "warn"];
       }
       if (fall.state === "degraded") {
         return ["degraded: " + fall.followers + " followers are waited for", "bad"];
       }
-      return ["none: writes get what they ask for", "good"];
+      return ["none: no write waits for a follower", "good"];
     }
     function row(member, status) {
       const made = document.createElement("tr");

@@ -58,9 +58,10 @@ public struct MemberStatus: Sendable, Hashable {
     public let isDegraded: Bool
     /// Whether the log may lack what the member acknowledged as leader.
     public let isSuspect: Bool
-    /// How many callers wait for followers, and the voters that are farthest behind, who hold them.
+    /// How many callers wait.
     public let waitingCount: Int
-    /// See ``waitingCount``.
+    /// Whom callers wait for: voters that do not follow, or lack what is needed of them for the
+    /// write that waits longest. Empty while nobody waits.
     public let blocking: [UniqueID]
     /// Why the store cannot be used, until it was opened again.
     public let failure: EngineError?
@@ -74,13 +75,16 @@ extension Member {
             let end = core.leaderTail?.sequence
             var progress = [self.progress(of: id, core.watermarks, end)]
             progress += core.reports.map { self.progress(of: $0.member, $0.watermarks, end) }
-            let voters = progress.filter { $0.isVoter && $0.member != id }
-            let present = voters.map(\.member)
+            let present = core.reports.map(\.member)
             let isLeading = state.leading != nil
             let missing = membership.voters.filter { $0 != id && !present.contains($0) }
             let waiting = state.tickets.count
-            let least = voters.map(\.disk).min() ?? 0
-            let behind = voters.filter { $0.disk == least && $0.disk < end ?? 0 }.map(\.member)
+            let behind = core.awaited.map { awaited in
+                core.reports.filter { report in
+                    report.watermarks[awaited.point] < awaited.sequence
+                        && membership.isVoter(report.member)
+                }.map(\.member)
+            }
             return MemberStatus(
                 member: id,
                 activity: activity,
@@ -97,7 +101,7 @@ extension Member {
                 isDegraded: core.isDegraded,
                 isSuspect: core.isSuspect,
                 waitingCount: waiting,
-                blocking: waiting == 0 ? [] : missing + behind,
+                blocking: waiting == 0 ? [] : missing + (behind ?? []),
                 failure: state.failure
             )
         }

@@ -476,6 +476,8 @@ extension MemberCore {
     package var leaderTail: Tail? { leader == nil ? follower.leaderTail : ground.log.tail }
     /// What the members behind this one reported last.
     package var reports: [MemberReport] { feeder.reports }
+    /// See ``AckTracker/awaited``.
+    package var awaited: (sequence: UInt64, point: ReplicaPoint)? { leader?.acks.awaited }
     /// The sessions of those that this member feeds.
     package var sessions: [UInt64] { feeder.sessionIDs }
     /// Those of them that have not yet had all that the log held.

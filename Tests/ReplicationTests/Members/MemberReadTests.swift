@@ -105,10 +105,31 @@ import Testing
             }
             return behind.lagSequences > 0 && behind.lagBytes > 0 && behind.lagMilliseconds > 0
         }
-        #expect(members[0].status.blocking.contains(cluster.ids[2]))
+        #expect(members[0].status.blocking == [cluster.ids[2]])
         cluster.network.heal()
         _ = await waiting.result
         try await cluster.waitUntilEqual()
+    }
+
+    /// Either would do, however far behind the other one is.
+    @Test func allThatAWriteMayWaitForBlockIt() async throws {
+        let cluster = try MemberCluster(voters: 3)
+        cluster.options.shortfall = .wait
+        let members = try await cluster.start()
+        for number in 0...1 {
+            cluster.network.isolate(cluster.ids[1 + number], from: cluster.ids)
+            _ = try await members[0].put("\(number)", for: "a", ack: .wal)
+        }
+        #expect(members[0].status.blocking.isEmpty, "nobody waits")
+        let waiting = Task {
+            try await members[0].put("2", for: "a", replicas: .followers(1, at: .received))
+        }
+        try await MemberCluster.wait("both block it") {
+            Set(members[0].status.blocking) == [cluster.ids[1], cluster.ids[2]]
+        }
+        cluster.network.heal()
+        #expect(try await waiting.value.followers(at: .received) >= 1)
+        #expect(members[0].status.blocking.isEmpty)
     }
 
     @Test func eventsTellWhatHappens() async throws {

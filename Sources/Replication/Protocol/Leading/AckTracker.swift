@@ -90,6 +90,16 @@ struct AckTracker: Sendable {
 
     // MARK: What waits
 
+    /// What is needed of followers for the write that waits longest for them; `nil` when none does.
+    var awaited: (sequence: UInt64, point: ReplicaPoint)? {
+        let held = lanes.filter { lane in
+            lane.head < lane.writes.count
+                && reached(by: asked(lane.followers), lane.point) < lane.writes[lane.head].sequence
+        }
+        let longest = held.min { $0.writes[$0.head].since < $1.writes[$1.head].since }
+        return longest.map { ($0.writes[$0.head].sequence, $0.point) }
+    }
+
     mutating func add(_ write: Write, _ ground: inout Ground) {
         guard let followers = AckTracker.followers(write.requirement, ground.membership) else {
             preconditionFailure("a write asks for more followers than there are")
