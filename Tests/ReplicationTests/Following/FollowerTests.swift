@@ -307,28 +307,34 @@ import Testing
         #expect(follower.refusals == [.fenced(by: higher, holder: CoreHarness.id(1))])
     }
 
+    @Test func aWelcomeUnderALowerEpochIsRefusedAndTold() throws {
+        let leader = Self.leaderLog(2)
+        let higher = Epoch(term: 3, starter: 3)
+        var mark = Mark()
+        mark.history = CoreHarness.history
+        mark.promised = higher
+        mark.holder = CoreHarness.id(1)
+        var follower = try CoreHarness(3, mark: mark, log: leader.outline)
+        let hello = try Self.greetingOfTheSecond(&follower)
+        follower.receive(Self.welcome(hello, leader.outline), from: 2)
+
+        #expect(follower.refusals == [.fenced(by: higher, holder: CoreHarness.id(1))])
+        #expect(follower.mark.promised == higher && follower.core.feederID == nil)
+    }
+
     @Test func anotherHistoryIsNotTaken() throws {
         let leader = Self.leaderLog(2)
         var mark = Mark()
         mark.history = CoreHarness.history
         var follower = try CoreHarness(3, mark: mark, log: leader.outline)
-        for _ in 0..<3 {
-            follower.tick(after: 2_000)
-            if follower.sent.last?.to == CoreHarness.id(2) { break }
-        }
-        let hello = try #require(follower.lastHello)
-        let empty = LogOutline.empty
-        follower.receive(
-            Self.welcome(hello, empty, course: .behind, history: CoreHarness.id(55)),
-            from: 2
-        )
-        follower.receive(
-            Self.welcome(hello, leader.outline, history: CoreHarness.id(55)),
-            from: 2
-        )
+        let hello = try Self.greetingOfTheSecond(&follower)
+        let other = CoreHarness.id(55)
+        follower.receive(Self.welcome(hello, leader.outline, history: other), from: 2)
 
         #expect(follower.core.log == leader.outline)
         #expect(follower.mark.history == CoreHarness.history)
+        #expect(follower.refusals == [.wrongStore])
+        #expect(follower.notices.contains(.wrongHistory(CoreHarness.id(2))))
     }
 
     @Test func anOldWelcomeIsNotOne() throws {
