@@ -67,8 +67,10 @@ extension ReplicationRun {
 
     /// Another directory takes a member's place: empty, or restored from a backup.
     private func replace(_ member: SimulatedMember) {
-        // With the only one that has the history yet there would be nothing left to go on with.
-        let others = members.filter { $0 !== member }
+        // With the only voter that has the history yet there would be nobody left to lead.
+        let others = members.filter {
+            $0 !== member && membership.isVoter($0.id) && !$0.isStranger
+        }
         guard others.contains(where: { $0.store.mark.history == history }) else {
             return kill(member, power: false)
         }

@@ -66,6 +66,12 @@ struct Feeder: Sendable {
     /// The sessions that have not had all that the log held at any time.
     var catchingUp: [UInt64] { sessions.filter { !$0.isLive }.map(\.id) }
 
+    /// Whether anybody is fed under another epoch than this one, or would be.
+    func feeds(besides epoch: Epoch) -> Bool {
+        line.map { $0.leadership.epoch != epoch } ?? false
+            || sessions.contains { $0.leadership.epoch != epoch }
+    }
+
     // MARK: The line
 
     /// Takes up a line; followers of another leadership are sent away.

@@ -375,9 +375,7 @@ package struct MemberCore: Sendable {
         if !canBegin { giveWay(to: follower.feeder ?? ground.mark.holder ?? ground.id) }
         if let epoch = follower.epoch, epoch != ground.mark.promised { follower.leave() }
         guard leader == nil else { return }
-        if let line = feeder.line, line.leadership.epoch != ground.mark.promised {
-            feeder.stop(&ground)
-        }
+        if feeder.feeds(besides: ground.mark.promised) { feeder.stop(&ground) }
         guard ground.settings.relays else { return }
         if let line = follower.line {
             if feeder.line?.route != line.route { feeder.serve(line, &ground) }

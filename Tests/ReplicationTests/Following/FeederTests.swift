@@ -207,6 +207,39 @@ import Testing
         #expect(leader.core.leadership == nil)
     }
 
+    /// What it sent may be cut back: whoever was promised the next epoch must not take it for what
+    /// another history made of the log.
+    @Test func whoFindsALaterLeaderNoLongerFeedsTheCandidate() throws {
+        let log = FollowerTests.leaderLog(4)
+        let candidate = Epoch(term: 3, starter: 3)
+        var mark = Mark()
+        mark.history = CoreHarness.history
+        mark.promised = candidate
+        mark.holder = CoreHarness.id(1)
+        var member = try CoreHarness(3, mark: mark, log: log.outline)
+        let greeting = try FollowerTests.greetingOfTheSecond(&member)
+        var hello = member.hello(1, log: log.prefix(1).outline)
+        hello.isAdopting = true
+        hello.promised = candidate
+        member.receive(.hello(hello), from: 1)
+        #expect(member.core.sessions.count == 1)
+        member.clear()
+
+        let end = log.prefix(1).outline.tail
+        var later = log.prefix(1)
+        let epoch = Epoch(term: 4, starter: 2)
+        later.begin(epoch)
+        later.append(1)
+        member.receive(
+            FollowerTests.welcome(greeting, later.outline, cutTo: end, of: epoch),
+            from: 2
+        )
+
+        #expect(member.core.sessions.isEmpty)
+        #expect(member.refusals == [.notLeader(hint: CoreHarness.id(2))])
+        #expect(member.mark.promised == epoch)
+    }
+
     @Test func aTrimmedLogIsReplacedByACopyThatResumes() throws {
         var leader = try CoreHarness.leader()
         let session = try leader.join(2)
