@@ -36,7 +36,9 @@ import Testing
         #expect(settings["followers"] as? Int == 2)
         let rows = try bench.rows()
         let points = ["received", "wal", "disk", "applied"]
-        var names = ["none"] + points.map { "1@\($0)" } + points.map { "all@\($0)" }
+        var names =
+            ["none"] + points.map { "1@\($0)" } + points.map { "all@\($0)" }
+            + ["mixed"]
         if Self.hasOpenSSL { names.append("1@wal+tls") }
         #expect(rows.dropLast().map { $0["replicas"] as? String } == ["alone"] + names)
         for row in rows.dropLast() {
@@ -70,7 +72,7 @@ import Testing
         let names = try bench.rows().compactMap { $0["replicas"] as? String }
         #expect(
             names.filter { !$0.hasSuffix("tls") }
-                == ["alone", "none", "1@received", "1@wal", "1@disk", "1@applied"]
+                == ["alone", "none", "1@received", "1@wal", "1@disk", "1@applied", "mixed"]
         )
     }
 

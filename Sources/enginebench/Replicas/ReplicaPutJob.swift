@@ -5,7 +5,9 @@ internal import StorageEngine
 struct ReplicaPutJob: Job {
     private let leader: Member
     private let ack: AckPoint
-    private let requirement: Requirement
+    private let requirements: [Requirement]
+    /// The next of them.
+    private var turn: Int
     private let order: KeyOrder
     private var keys: KeyMaker
     private var values: ValueMaker
@@ -14,12 +16,13 @@ struct ReplicaPutJob: Job {
         _ context: JobContext,
         _ leader: Member,
         _ order: KeyOrder,
-        _ requirement: Requirement,
+        _ requirements: [Requirement],
         worker: Int
     ) {
         self.leader = leader
         ack = context.ack
-        self.requirement = requirement
+        self.requirements = requirements
+        turn = worker
         self.order = order
         keys = context.keys(worker)
         values = context.valueMaker(worker)
@@ -32,7 +35,7 @@ struct ReplicaPutJob: Job {
             values.bytes.span.extracting(range),
             for: keys.bytes,
             ack: ack,
-            replicas: requirement
+            replicas: nextRequirement()
         )
         return Step(operations: 1, bytes: keys.bytes.count + range.count)
     }
@@ -44,8 +47,13 @@ struct ReplicaPutJob: Job {
             values.bytes.span.extracting(range),
             for: keys.bytes,
             ack: ack,
-            replicas: requirement
+            replicas: nextRequirement()
         )
         return Step(operations: 1, bytes: keys.bytes.count + range.count)
+    }
+
+    private mutating func nextRequirement() -> Requirement {
+        defer { turn &+= 1 }
+        return requirements[turn % requirements.count]
     }
 }

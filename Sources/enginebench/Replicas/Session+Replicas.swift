@@ -72,7 +72,7 @@ extension Session {
         guard let engine = leader.engine else { throw EngineError.closed }
         let context = context(engine, ack)
         let tally = try crew.run(limit(of: .replicaAcks, crew)) { worker in
-            ReplicaPutJob(context, leader, .random, row.requirement, worker: worker)
+            ReplicaPutJob(context, leader, .random, row.requirements, worker: worker)
         }
         try report(figures(.replicaAcks, ack, crew, tally, row.name))
         return tally
@@ -111,7 +111,7 @@ extension Session {
         let probe = LagProbe(engines[0], Array(engines.dropFirst()))
         let written = Result {
             try crew.run(limit(of: .replicaLag, crew)) { worker in
-                ReplicaPutJob(context, leader, .random, .none, worker: worker)
+                ReplicaPutJob(context, leader, .random, [.none], worker: worker)
             }
         }
         probe.stop()
