@@ -19,8 +19,9 @@ public struct MemberOptions: Sendable {
     /// comes back under its own all the same, it is not counted among those who are consulted
     /// before somebody leads until it has caught up.
     public var createIfMissing = false
-    /// Whom to ask for records, in this order, while no leader is known: a chain or a ring names
-    /// the member before this one.
+    /// Whom to ask for records first, in this order, while no leader is known: a chain or a ring
+    /// names the member before this one. When none of them has fed this member for five seconds,
+    /// any voter will do, until it fails in its turn.
     public var feeders: [UniqueID] = []
     /// What to do when fewer followers than asked for are there.
     public var shortfall = ShortfallPolicy.fail(after: .seconds(2))

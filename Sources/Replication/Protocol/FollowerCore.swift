@@ -33,10 +33,7 @@ struct FollowerCore: Sendable {
         var taken: UInt64 = 0
     }
 
-    /// Who is greeted, in this order, when no leader is known.
-    private let preferences: [UniqueID]
-    private var nextPreference = 0
-    private var hint: UniqueID?
+    private var choice: FeederChoice
     private var upstream: Upstream?
     private var greetAt: Tick = 0
     private var attempt: UInt64 = 0
@@ -48,7 +45,7 @@ struct FollowerCore: Sendable {
     /// Whoever's log is adopted before leading: nobody else is greeted.
     private(set) var source: UniqueID?
 
-    init(preferences: [UniqueID]) { self.preferences = preferences }
+    init(preferences: [UniqueID]) { choice = FeederChoice(preferences: preferences) }
 
     mutating func restore(_ partialCopy: PartialCopy?) { self.partialCopy = partialCopy }
 
@@ -92,6 +89,7 @@ struct FollowerCore: Sendable {
 
     /// Follows nobody until further notice.
     mutating func leave() {
+        choice.forgetHunger()
         upstream = nil
         source = nil
     }
@@ -138,19 +136,13 @@ struct FollowerCore: Sendable {
     /// Gives up the feeder; another one is greeted soon.
     private mutating func lose(_ ground: inout Ground) {
         if let upstream { ground.note(.lostFeeder(upstream.peer)) }
+        if upstream?.hasBegun ?? false { choice.forgetHunger() }
         upstream = nil
         greetAt = ground.now + ground.settings.greetPause
     }
 
     private mutating func greetNext(_ ground: inout Ground) {
-        if let source { return greet(source, &ground) }
-        if let hint, hint != ground.id {
-            self.hint = nil
-            return greet(hint, &ground)
-        }
-        guard !preferences.isEmpty else { return }
-        let peer = preferences[nextPreference % preferences.count]
-        nextPreference += 1
+        guard let peer = source ?? choice.next(ground) else { return }
         greet(peer, &ground)
     }
 
@@ -207,7 +199,7 @@ struct FollowerCore: Sendable {
         self.upstream?.leadership = leadership
         self.upstream?.route = welcome.route + [ground.id]
         self.upstream?.lastHeard = ground.now
-        hint = nil
+        choice.hint = nil
         guard case .cut(let end) = welcome.course else { return follow(&ground) }
         ground.note(.cutting(from: ground.log.tail, to: end))
         self.upstream?.stage = .cutting(end)
@@ -344,7 +336,7 @@ struct FollowerCore: Sendable {
         if case .notLeader(let hint?) = refusal.reason, hint != peer,
             ground.membership.isVoter(hint)
         {
-            self.hint = hint
+            choice.hint = hint
         }
         lose(&ground)
     }

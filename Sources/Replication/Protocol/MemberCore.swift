@@ -68,9 +68,9 @@ package struct MemberCore: Sendable {
     private var promotion: Promotion?
     private var founding: Founding?
 
-    /// A member as its host opens it. `preferences` says whom to greet, in this order, when no
-    /// leader is known; `mark` is what the last opening left, or a new one; `seed` is random, and
-    /// new for each opening.
+    /// A member as its host opens it. `preferences` says whom to greet first, in this order, when
+    /// no leader is known; `mark` is what the last opening left, or a new one; `seed` is random,
+    /// and new for each opening.
     package init(
         id: UniqueID,
         membership: Membership,

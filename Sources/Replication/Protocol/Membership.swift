@@ -93,6 +93,8 @@ package struct Settings: Hashable, Sendable {
     package var silenceMax: Tick = 3_000
     /// How long a follower that is behind waits for anything that gets it further.
     package var stallMax: Tick = 5_000
+    /// How long only those who are preferred are greeted; then any voter will do.
+    package var preferenceTime: Tick = 5_000
     /// How long before a member is greeted again.
     package var greetPause: Tick = 50
     package var consultInterval: Tick = 200

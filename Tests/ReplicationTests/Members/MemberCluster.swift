@@ -37,6 +37,7 @@ final class MemberCluster {
         options.settings.reportInterval = 50
         options.settings.greetTimeout = 500
         options.settings.silenceMax = 1_500
+        options.settings.preferenceTime = 1_000
         options.settings.consultTimeout = 4_000
     }
 

@@ -69,6 +69,38 @@ import Testing
         #expect(try MemberCluster.contents(cluster[3])["b"] == "199")
     }
 
+    @Test func aRingHealsWhereItIsBroken() async throws {
+        let cluster = try MemberCluster(voters: 4)
+        cluster.options.shortfall = .wait
+        let before = [3, 0, 1, 2]
+        for index in 0..<4 {
+            try cluster.open(index) { $0.feeders = [cluster.ids[before[index]]] }
+        }
+        let leader = try cluster[0]
+        try leader.bootstrap()
+        try await MemberCluster.wait("the ring stands") {
+            try (1..<4).allSatisfy { try cluster[$0].status.feeder == cluster.ids[before[$0]] }
+        }
+        cluster.kill(1)
+        // Nobody feeds it any more but the leader, or who is behind it in the ring.
+        let first = try await leader.put("1", for: "a", replicas: .followers(2, at: .applied))
+        #expect(first.followers(at: .applied) == 2)
+        #expect(try cluster[2].status.feeder != cluster.ids[1])
+
+        try cluster.open(1) { $0.feeders = [cluster.ids[0]] }
+        _ = try await leader.put("2", for: "a", replicas: .allFollowers(at: .applied))
+        // Only by way of another one.
+        cluster.network.cut(cluster.ids[0], cluster.ids[1])
+        _ = try await leader.put("3", for: "a", replicas: .allFollowers(at: .applied))
+        for index in 1..<4 { #expect(try MemberCluster.contents(cluster[index]) == ["a": "3"]) }
+        // The one behind it leads: the ring goes on from there.
+        cluster.network.heal()
+        try await cluster[2].promote()
+        _ = try await cluster[2].put("4", for: "a", replicas: .allFollowers(at: .disk))
+        try await cluster.waitUntilEqual()
+        #expect(try MemberCluster.contents(cluster[0]) == ["a": "4"])
+    }
+
     @Test func statusSaysWhoIsWhereAndWhoBlocks() async throws {
         let cluster = try MemberCluster(voters: 3, observers: 1)
         let members = try await cluster.start()
