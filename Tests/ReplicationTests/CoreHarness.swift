@@ -14,6 +14,15 @@ struct CoreHarness {
     static func id(_ number: UInt64) -> UniqueID { UniqueID(high: number, low: 0) }
     static let history = UniqueID(high: 99, low: 99)
 
+    /// What a member of the history remembers that has promised an epoch to another.
+    static func mark(promising epoch: Epoch, to number: UInt64) -> Mark {
+        var mark = Mark()
+        mark.history = history
+        mark.promised = epoch
+        mark.holder = id(number)
+        return mark
+    }
+
     /// A member among voters that are numbered from 1.
     init(
         _ number: UInt64,

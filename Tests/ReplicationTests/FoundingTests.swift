@@ -47,10 +47,7 @@ import Testing
 
     /// A member with a log that nobody feeds.
     private static func orphan(_ number: UInt64) throws -> CoreHarness {
-        var mark = Mark()
-        mark.history = CoreHarness.history
-        mark.promised = FollowerTests.epoch
-        mark.holder = CoreHarness.id(1)
+        let mark = CoreHarness.mark(promising: FollowerTests.epoch, to: 1)
         return try CoreHarness(number, mark: mark, log: FollowerTests.leaderLog(4).outline)
     }
 

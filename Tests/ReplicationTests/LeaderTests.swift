@@ -45,6 +45,24 @@ import Testing
         #expect(acked() == [true, true, true, true])
     }
 
+    @Test func whatIsNeededOfFollowersIsThatOfTheLongestWait() throws {
+        var leader = try CoreHarness.leader()
+        let second = try leader.join(2)
+        try leader.write(1, .none, local: .disk)
+        #expect(leader.core.awaited == nil, "it waits for the leader's own disk")
+        try leader.write(2, .followers(1, at: .wal))
+        leader.now += 1
+        try leader.write(3, .allFollowers(at: .received))
+        var awaited = try #require(leader.core.awaited)
+        #expect(awaited == (2, .wal))
+        leader.receive([leader.report(2, Self.at(.wal, 3))], second, from: 2)
+        awaited = try #require(leader.core.awaited)
+        #expect(awaited == (3, .received))
+        let third = try leader.join(3)
+        leader.receive([leader.report(3, Self.at(.received, 3))], third, from: 3)
+        #expect(leader.core.awaited == nil)
+    }
+
     @Test(arguments: UInt64(0)..<100)
     func aWriteIsDoneWhenTheKthLargestReportReachesIt(_ seed: UInt64) throws {
         var generator = SeededGenerator(seed: seed)

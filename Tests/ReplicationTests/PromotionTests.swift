@@ -5,10 +5,7 @@ import Testing
 @Suite struct PromotionTests {
     /// The mark of a member of the history, and of one that led and may lead on.
     private static func mark(leads: Bool = false) -> Mark {
-        var mark = Mark()
-        mark.history = CoreHarness.history
-        mark.promised = Epoch(number: 1, starter: 1)
-        mark.holder = CoreHarness.id(leads ? 1 : 2)
+        var mark = CoreHarness.mark(promising: Epoch(number: 1, starter: 1), to: leads ? 1 : 2)
         mark.leads = leads
         mark.standing = leads ? .originated : .clear
         return mark

@@ -75,7 +75,7 @@ extension MemberNode {
         if status.isDegraded, case .degrade(let floor, _) = cluster.options.shortfall {
             return .degraded(followers: floor)
         }
-        guard status.waitingCount > 0, !status.blocking.isEmpty else { return .none }
+        guard !status.blocking.isEmpty else { return .none }
         return .waiting(writes: status.waitingCount, blockers: status.blocking)
     }
 }

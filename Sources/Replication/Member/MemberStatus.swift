@@ -60,8 +60,8 @@ public struct MemberStatus: Sendable, Hashable {
     public let isSuspect: Bool
     /// How many callers wait.
     public let waitingCount: Int
-    /// Whom callers wait for: voters that do not follow, or lack what is needed of them for the
-    /// write that waits longest. Empty while nobody waits.
+    /// Whom writes wait for: voters that do not follow, or lack what is needed of them for the
+    /// write that waits longest. Empty while no write waits for a follower.
     public let blocking: [UniqueID]
     /// Why the store cannot be used, until it was opened again.
     public let failure: EngineError?
@@ -78,13 +78,6 @@ extension Member {
             let present = core.reports.map(\.member)
             let isLeading = state.leading != nil
             let missing = membership.voters.filter { $0 != id && !present.contains($0) }
-            let waiting = state.tickets.count
-            let behind = core.awaited.map { awaited in
-                core.reports.filter { report in
-                    report.watermarks[awaited.point] < awaited.sequence
-                        && membership.isVoter(report.member)
-                }.map(\.member)
-            }
             return MemberStatus(
                 member: id,
                 activity: activity,
@@ -100,11 +93,22 @@ extension Member {
                 replicatedSequence: core.replicated(by: membership.failoverFollowers, at: .disk),
                 isDegraded: core.isDegraded,
                 isSuspect: core.isSuspect,
-                waitingCount: waiting,
-                blocking: waiting == 0 ? [] : missing + (behind ?? []),
+                waitingCount: state.tickets.count,
+                blocking: blocking(besides: missing),
                 failure: state.failure
             )
         }
+    }
+
+    /// Who holds the write that waits longest for followers, with those that do not follow. Needs
+    /// the lock.
+    private func blocking(besides missing: [UniqueID]) -> [UniqueID] {
+        guard let awaited = state.core.awaited else { return [] }
+        let behind = state.core.reports.filter { report in
+            membership.isVoter(report.member)
+                && report.watermarks[awaited.point] < awaited.sequence
+        }
+        return missing + behind.map(\.member)
     }
 
     /// Needs the lock.

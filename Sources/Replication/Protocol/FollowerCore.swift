@@ -135,8 +135,10 @@ struct FollowerCore: Sendable {
 
     /// Gives up the feeder; another one is greeted soon.
     private mutating func lose(_ ground: inout Ground) {
-        if let upstream { ground.note(.lostFeeder(upstream.peer)) }
-        if upstream?.hasBegun ?? false { choice.forgetHunger() }
+        if let upstream {
+            ground.note(.lostFeeder(upstream.peer))
+            if upstream.hasBegun { choice.forgetHunger() }
+        }
         upstream = nil
         greetAt = ground.now + ground.settings.greetPause
     }

@@ -212,10 +212,7 @@ import Testing
     @Test func whoFindsALaterLeaderNoLongerFeedsTheCandidate() throws {
         let log = FollowerTests.leaderLog(4)
         let candidate = Epoch(term: 3, starter: 3)
-        var mark = Mark()
-        mark.history = CoreHarness.history
-        mark.promised = candidate
-        mark.holder = CoreHarness.id(1)
+        let mark = CoreHarness.mark(promising: candidate, to: 1)
         var member = try CoreHarness(3, mark: mark, log: log.outline)
         let greeting = try FollowerTests.greetingOfTheSecond(&member)
         var hello = member.hello(1, log: log.prefix(1).outline)

@@ -162,10 +162,7 @@ import Testing
         let epoch = Epoch(term: 2, starter: 2)
         leader.begin(epoch)
         for _ in 0..<5 { leader.append(0) }
-        var mark = Mark()
-        mark.history = CoreHarness.history
-        mark.promised = Self.epoch
-        mark.holder = CoreHarness.id(1)
+        let mark = CoreHarness.mark(promising: Self.epoch, to: 1)
         var follower = try CoreHarness(3, mark: mark, log: old.outline)
         follower.tick(after: 10)
         follower.tick(after: 2_000)
@@ -277,10 +274,7 @@ import Testing
 
     @Test func aCutThatTheTablesDoNotShowIsRefused() throws {
         let log = Self.leaderLog(4)
-        var mark = Mark()
-        mark.history = CoreHarness.history
-        mark.promised = Self.epoch
-        mark.holder = CoreHarness.id(2)
+        let mark = CoreHarness.mark(promising: Self.epoch, to: 2)
         var follower = try CoreHarness(3, mark: mark, log: log.outline)
         follower.tick(after: 10)
         follower.tick(after: 2_000)
@@ -310,10 +304,7 @@ import Testing
     @Test func aWelcomeUnderALowerEpochIsRefusedAndTold() throws {
         let leader = Self.leaderLog(2)
         let higher = Epoch(term: 3, starter: 3)
-        var mark = Mark()
-        mark.history = CoreHarness.history
-        mark.promised = higher
-        mark.holder = CoreHarness.id(1)
+        let mark = CoreHarness.mark(promising: higher, to: 1)
         var follower = try CoreHarness(3, mark: mark, log: leader.outline)
         let hello = try Self.greetingOfTheSecond(&follower)
         follower.receive(Self.welcome(hello, leader.outline), from: 2)
