@@ -19,15 +19,21 @@ package struct Packet: Sendable {
 package typealias PacketTaker =
     @Sendable (_ packet: Packet, _ sender: UniqueID, _ mayWait: Bool) -> Bool
 
+/// Wakes a thread that has something to do: a system call, which takes as long as all else that is
+/// done under a lock; and who is woken while it is held comes for it and is put to sleep again.
+package typealias Wake = @Sendable () -> Void
+
 /// Carries packets between members.
 ///
-/// `send` never blocks: it drops the packet when there is no link, or its buffer is full. Of what a
-/// member sent one packet at a time is delivered, in order within a connection; nothing is promised
-/// across connections. The sender of what is delivered is authenticated.
+/// `send` never blocks: it drops the packet when there is no link, or its buffer is full. It
+/// returns what has the packet go out, for whoever sends to call once it holds no lock; `nil` when
+/// it goes out anyway. Of what a member sent one packet at a time is delivered, in order within a
+/// connection; nothing is promised across connections. The sender of what is delivered is
+/// authenticated.
 ///
 /// Thread safety: every method may be called from any thread.
 package protocol Links: AnyObject, Sendable {
     func start(_ deliver: @escaping PacketTaker)
-    func send(_ packet: Packet, to member: UniqueID)
+    func send(_ packet: Packet, to member: UniqueID) -> Wake?
     func stop()
 }

@@ -126,14 +126,16 @@ package final class NetworkLinks: Links, @unchecked Sendable {
         server.setOption(.autoRead, value: true).whenFailure { _ in }
     }
 
-    package func send(_ packet: Packet, to member: UniqueID) {
-        guard let link = lock.with({ links[member] }) else { return meter.dropped(packets: 1) }
+    package func send(_ packet: Packet, to member: UniqueID) -> Wake? {
+        let link = lock.with { links[member] }
         do throws(WireFailure) {
-            link.send(try PacketEncoder(packet, limits: options.limits.wire))
+            let packet = try PacketEncoder(packet, limits: options.limits.wire)
+            if let link { return link.send(packet) }
         } catch {
-            meter.dropped(packets: 1)
             report(.notSent(member, error))
         }
+        meter.dropped(packets: 1)
+        return nil
     }
 
     /// Ends all connections and waits until the threads have ended. Nothing is delivered

@@ -100,6 +100,8 @@ private final class LocalLinks: Links, @unchecked Sendable {
     func start(_ deliver: @escaping PacketTaker) {
         let thread = WorkerThread(name: "local-links") { [self] in
             while let arrival = next() {
+                // As the network's own threads do it.
+                if deliver(arrival.packet, arrival.sender, false) { continue }
                 let isTaken = deliver(arrival.packet, arrival.sender, true)
                 precondition(isTaken, "whoever may wait takes what comes")
             }
@@ -107,8 +109,9 @@ private final class LocalLinks: Links, @unchecked Sendable {
         lock.with { self.thread = thread }
     }
 
-    func send(_ packet: Packet, to member: UniqueID) {
+    func send(_ packet: Packet, to member: UniqueID) -> Wake? {
         network.send(packet, from: self.member, to: member)
+        return nil
     }
 
     func stop() {

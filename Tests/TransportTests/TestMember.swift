@@ -86,7 +86,7 @@ final class TestMember: Sendable {
                 session: number,
                 CopyPart(copy: 0, index: 0, size: UInt64(payload.count), payload: 0)
             )
-        links.send(Packet(message: message, payload: payload), to: Self.id(member))
+        links.send(Packet(message: message, payload: payload), to: Self.id(member))?()
     }
 
     /// Sends until something arrives: what is sent while there is no link is dropped.

@@ -7,6 +7,19 @@ extension Member {
     /// The protocol's clock.
     var now: Tick { environment.time.monotonicNanoseconds / 1_000_000 }
 
+    /// Changes what the lock protects, and once it is free wakes whom that concerns. The closure
+    /// must not let the lock go meanwhile.
+    func changing<R, E: Error>(_ body: () throws(E) -> R) throws(E) -> R {
+        lock.acquire()
+        state.due = []
+        defer {
+            let due = state.due.take() ?? []
+            lock.release()
+            for wake in due { wake() }
+        }
+        return try body()
+    }
+
     /// Gives an event to the core and begins what comes out of it. Needs the lock. The payload that
     /// the event names is forgotten unless an action names it too.
     func give(_ event: CoreEvent, naming payload: UInt64? = nil) {
@@ -35,7 +48,7 @@ extension Member {
             state.isPersisting = true
             markJobs.submit { [self] in persist(mark, life) }
         case .send(let message, let receiver):
-            links.send(packet(message), to: receiver)
+            if let wake = links.send(packet(message), to: receiver) { state.wake(wake) }
         case .lead(let leadership):
             storeJobs.submit { [self] in lead(leadership, life) }
         case .stopLeading:
@@ -47,20 +60,32 @@ extension Member {
             state.settle(pending, outcome)
         case .notice(let notice):
             note(notice)
-        case .apply, .cut, .storePart, .adoptCopy:
+        case .apply(let pack, let generation):
+            begin(in: storeJobs) { [self] mayWait in
+                apply(pack, generation, life, mayWait: mayWait)
+            }
+        case .cut, .storePart, .adoptCopy:
             storeJobs.submit { [self] in perform(action, life) }
         case .fetch(let session, let after, let sizeMax):
             let fetch = FeedJobs.Fetch(session: session, after: after, sizeMax: sizeMax)
             let isBehind = state.core.catchingUp.contains(session)
             let feed = isBehind ? catchUp : feed
-            feed.jobs.submit(isHelping: !isBehind && state.isHelpingFeed) { [self] in
+            begin(in: feed.jobs) { [self] _ in
                 read(fetch, life, by: feed)
+                return true
             }
         case .openCopy:
             copyMaking.submit { [self] in performCopy(action, life) }
         case .readPart:
             copyJobs.submit { [self] in performCopy(action, life) }
         }
+    }
+
+    /// Has a job done once the lock is free, by whoever holds it when it helps.
+    private func begin(in queue: JobQueue, _ job: @escaping JobQueue.Job) {
+        queue.add(job)
+        let isHelped = state.helped === queue
+        state.wake { isHelped ? queue.help() : queue.wake() }
     }
 
     /// A message with the bytes that it names.
@@ -140,7 +165,10 @@ extension Member {
             guard mayWait || max(pack.size, UInt64(packet.payload.count)) <= Self.quickSizeMax
             else { return false }
             guard let records = verify(pack, packet.payload, session, from: sender) else { break }
-            lock.with {
+            changing {
+                // Of what many write, the store's own thread takes in more at a time.
+                if !mayWait, pack.first == pack.last { state.helped = storeJobs }
+                defer { state.helped = nil }
                 if pack.isAwaitedOnDisk { noteDiskAwaited() }
                 var pack = pack
                 pack.payload = state.keep(.records(records))
@@ -163,17 +191,14 @@ extension Member {
     }
 
     private func receive(_ message: Message, from sender: UniqueID, mayWait: Bool) -> Bool {
-        lock.acquire()
-        if !state.isCrowded, isDeposing(message) {
-            defer { lock.release() }
-            if mayWait { receiveQuietly(message, from: sender) }
-            return mayWait
+        let isTaken = changing {
+            guard !state.isCrowded else { return true }
+            guard !isDeposing(message) else { return false }
+            give(.received(message, from: sender))
+            return true
         }
-        state.due = []
-        if !state.isCrowded { give(.received(message, from: sender)) }
-        let due = state.due.take() ?? []
-        lock.release()
-        for resumption in due { resumption.resume() }
+        guard !isTaken, mayWait else { return isTaken }
+        lock.with { receiveQuietly(message, from: sender) }
         return true
     }
 

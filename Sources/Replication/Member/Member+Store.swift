@@ -99,7 +99,6 @@ extension Member {
 
     func perform(_ action: CoreAction, _ life: UInt64) {
         switch action {
-        case .apply(let pack, let generation): apply(pack, generation, life)
         case .cut(let end, let generation): cut(to: end, generation, life)
         case .storePart(let part, let offer): store(part, of: offer, life)
         case .adoptCopy(let offer, let generation): adopt(offer, generation, life)
@@ -107,26 +106,42 @@ extension Member {
         }
     }
 
-    private func apply(_ pack: Pack, _ generation: UInt64, _ life: UInt64) {
+    /// Takes in records; returns whether that is over. Who must not wait leaves it, and all that
+    /// goes wrong, to the store's own thread.
+    func apply(_ pack: Pack, _ generation: UInt64, _ life: UInt64, mayWait: Bool) -> Bool {
         let (records, engine) = lock.with { () -> (RecordBatch?, Engine?) in
-            guard case .records(let records)? = state.payloads.removeValue(forKey: pack.payload),
+            guard case .records(let records)? = state.payloads[pack.payload],
                 life == state.life, generation == state.generation
             else { return (nil, nil) }
             return (records, state.engine)
         }
-        guard let records else { return }
+        var failure: EngineError?
         do throws(EngineError) {
-            guard let engine else { throw .closed }
-            try retrying { () throws(EngineError) in try engine.apply(records) }
+            if let records, try !apply(records, to: engine, mayWait: mayWait) { return false }
         } catch {
-            return lock.with { life == state.life ? restart(for: error) : () }
+            guard mayWait else { return false }
+            failure = error
         }
-        lock.with {
-            guard life == state.life else { return }
+        changing {
+            state.payloads[pack.payload] = nil
+            guard records != nil, life == state.life else { return }
+            if let failure { return restart(for: failure) }
             notePoints()
             if !state.core.sessions.isEmpty { readParked(life) }
             if pack.isAwaitedOnDisk { queueSync() }
         }
+        return true
+    }
+
+    private func apply(
+        _ records: RecordBatch,
+        to engine: Engine?,
+        mayWait: Bool
+    ) throws(EngineError) -> Bool {
+        guard let engine else { throw .closed }
+        guard mayWait else { return try engine.applyAtOnce(records) }
+        try retrying { () throws(EngineError) in try engine.apply(records) }
+        return true
     }
 
     /// Has what is in the log brought to disk. Needs the lock.

@@ -33,6 +33,13 @@ extension Member {
             if let error = error as? CancellationError { throw error }
             throw refusal(error)
         }
+        if written.reached >= ack {
+            // The lock is taken once.
+            let outcome = await SuspendedTask.suspend { task in
+                _ = enroll(written.position, ack, replicas, resuming: task)
+            }
+            return try Self.result(outcome, written, ack)
+        }
         let (ticket, pending) = enroll(written.position, ack, replicas)
         do {
             try await written.reached(ack.receiptPoint)
@@ -60,10 +67,10 @@ extension Member {
     }
 
     private func outcome(of pending: PendingOutcome) async -> Outcome {
-        await withCheckedContinuation { continuation in
+        await SuspendedTask.suspend { task in
             lock.with {
                 notePoints()
-                pending.resume(continuation)
+                pending.resume(task)
             }
         }
     }
@@ -212,16 +219,18 @@ extension Member {
         }
     }
 
-    /// Tells the core of a record and of who waits for it.
+    /// Tells the core of a record and of who waits for it: a task, or whoever asks for the outcome
+    /// later.
     func enroll(
         _ position: Position,
         _ ack: AckPoint,
-        _ replicas: Requirement
+        _ replicas: Requirement,
+        resuming task: SuspendedTask? = nil
     ) -> (ticket: UInt64, PendingOutcome) {
         let pending = PendingOutcome()
-        var isHelping = false
-        let ticket = lock.with {
+        let ticket = changing {
             let ticket = state.addTicket(pending)
+            defer { if let task { pending.resume(task) } }
             guard state.phase == .open, !state.isRestarting,
                 let leadership = state.core.leadership,
                 position.epoch.number <= leadership.epoch.number,
@@ -232,9 +241,8 @@ extension Member {
                 return ticket
             }
             // Who is alone can do no better than hand out the record itself.
-            isHelping = state.tickets.count == 1 && replicas != .none
-            state.isHelpingFeed = isHelping
-            defer { state.isHelpingFeed = false }
+            if state.tickets.count == 1, replicas != .none { state.helped = feed.jobs }
+            defer { state.helped = nil }
             noteAppended(position)
             notePoints()
             let write = Write(
@@ -246,7 +254,6 @@ extension Member {
             give(.write(write))
             return ticket
         }
-        if isHelping { feed.jobs.help() }
         return (ticket, pending)
     }
 

@@ -63,11 +63,11 @@ final class MemberState: @unchecked Sendable {
     /// When copies that nobody wants any more are removed.
     var nextTidyAt: Tick = 0
     var promotion: PendingOutcome?
-    /// Tasks to be resumed by whoever holds the lock, once it is free: most of them come for it at
-    /// once. `nil` when whoever holds it does not see to that, and they are resumed where they are.
-    var due: [Resumption]?
-    /// Whether whoever holds the lock does what the feed has to do, once it is free.
-    var isHelpingFeed = false
+    /// What whoever holds the lock does once it is free; `nil` when it does not see to that, and
+    /// everything is done at once. See ``Member/changing(_:)``.
+    var due: [Wake]?
+    /// The jobs that whoever holds the lock does itself as far as it can, once it is free.
+    var helped: JobQueue?
 
     init(_ opening: MemberOpening) {
         core = opening.core
@@ -109,8 +109,12 @@ final class MemberState: @unchecked Sendable {
 
     /// Ends somebody's wait.
     func settle(_ pending: PendingOutcome, _ outcome: Outcome) {
-        guard let resumption = pending.settle(outcome) else { return }
-        if due == nil { resumption.resume() } else { due?.append(resumption) }
+        if let resume = pending.settle(outcome) { wake(resume) }
+    }
+
+    /// Wakes somebody, once the lock is free if whoever holds it sees to that.
+    func wake(_ wake: @escaping Wake) {
+        if due == nil { wake() } else { due?.append(wake) }
     }
 
     func addTicket(_ pending: PendingOutcome) -> UInt64 {
@@ -118,45 +122,4 @@ final class MemberState: @unchecked Sendable {
         tickets[nextTicket] = pending
         return nextTicket
     }
-}
-
-/// Somebody who waits for the outcome of what was asked of the core.
-///
-/// Thread safety: every member needs the member's lock.
-final class PendingOutcome: @unchecked Sendable {
-    private var outcome: Outcome?
-    private var condition: Condition?
-    private var continuation: CheckedContinuation<Outcome, Never>?
-
-    /// Ends the wait; returns the task that is to be resumed, if one waits.
-    func settle(_ outcome: Outcome) -> Resumption? {
-        guard self.outcome == nil else { return nil }
-        self.outcome = outcome
-        condition?.signal()
-        return continuation.take().map { Resumption(continuation: $0, outcome: outcome) }
-    }
-
-    /// Waits for the outcome; lets the lock go meanwhile.
-    func block(_ lock: Lock) -> Outcome {
-        let condition = Condition()
-        self.condition = condition
-        while true {
-            if let outcome { return outcome }
-            condition.wait(lock)
-        }
-    }
-
-    /// Resumes a task once the outcome is there.
-    func resume(_ continuation: CheckedContinuation<Outcome, Never>) {
-        if let outcome { return continuation.resume(returning: outcome) }
-        self.continuation = continuation
-    }
-}
-
-/// A task whose wait is over.
-struct Resumption: Sendable {
-    fileprivate let continuation: CheckedContinuation<Outcome, Never>
-    fileprivate let outcome: Outcome
-
-    func resume() { continuation.resume(returning: outcome) }
 }

@@ -41,7 +41,8 @@ final class PeerLink: @unchecked Sendable {
 
     private enum Step { case nothing, drop, dial, wake(NIOLoopBound<ConnectionHandler>) }
 
-    func send(_ packet: PacketEncoder) {
+    /// See ``Links``.
+    func send(_ packet: PacketEncoder) -> Wake? {
         let step: Step = lock.with {
             if isStopped || (stage == .idle && NIODeadline.now() < nextDial) { return .drop }
             guard queue.append(packet) else { return .drop }
@@ -57,8 +58,9 @@ final class PeerLink: @unchecked Sendable {
         case .nothing: break
         case .drop: network.meter.dropped(packets: 1)
         case .dial: network.dial(DialedConnection(link: self, network: network))
-        case .wake(let connection): connection.execute { $0.pump() }
+        case .wake(let connection): return { connection.execute { $0.pump() } }
         }
+        return nil
     }
 
     /// Has the next packet dial at once.

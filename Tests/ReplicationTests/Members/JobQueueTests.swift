@@ -22,14 +22,16 @@ import Testing
 
         var overlaps: Int { lock.with { overlapCount } }
 
-        /// Submits a job that notes the how manieth it is.
-        func submit(to queue: JobQueue, isHelping: Bool) {
+        /// Adds a job that notes the how manieth it is; some are left by who must not wait.
+        func add(to queue: JobQueue) {
             submission.with {
                 let number = count
                 count += 1
-                queue.submit(isHelping: isHelping) { [self] in
+                queue.add { [self] mayWait in
+                    guard mayWait || number % 5 > 0 else { return false }
                     begin()
                     end(number)
+                    return true
                 }
             }
         }
@@ -65,9 +67,8 @@ import Testing
 
     private static func submit(to queue: JobQueue, _ record: Record, _ task: Int) async {
         for round in 0..<2_000 {
-            let isHelping = (task + round) % 3 == 0
-            record.submit(to: queue, isHelping: isHelping)
-            if isHelping { queue.help() }
+            record.add(to: queue)
+            if (task + round) % 3 == 0 { queue.help() } else { queue.wake() }
             if round % 50 == 0 { await Task.yield() }
         }
     }
@@ -78,10 +79,11 @@ import Testing
         // Help does nothing before the queue's own thread waits, which then does the job itself.
         try await Task.sleep(for: .milliseconds(20))
         let helper = WorkerThread(name: "helper") {
-            queue.submit(isHelping: true) {
+            queue.add { _ in
                 begun.set()
                 while !mayEnd.isSet { usleep(1_000) }
                 ended.set()
+                return true
             }
             queue.help()
         }

@@ -33,7 +33,7 @@ import Testing
         let epoch = Epoch(term: term, starter: 1)
         let consult = Consult(history: history, nonce: 1, epoch: epoch)
 
-        links.send(Packet(message: .consult(consult), payload: []), to: cluster.ids[0])
+        links.send(Packet(message: .consult(consult), payload: []), to: cluster.ids[0])?()
         beginning.join()
         mayGoOn.set()
 
@@ -116,5 +116,21 @@ import Testing
         #expect(again.status.isSuspect && again.status.activity != .leading)
         try await cluster.waitUntilEqual()
         #expect(try MemberCluster.contents(again)["a"] == "1")
+    }
+
+    /// The first record of an epoch needs a log file of its own.
+    @Test func whatCannotBeTakenInAtOnceIsTakenInAllTheSame() async throws {
+        let cluster = try MemberCluster(voters: 3)
+        let members = try await cluster.start()
+        for number in 1...100 {
+            try await members[0].put(
+                "\(number)",
+                for: "a",
+                ack: .wal,
+                replicas: .followers(2, at: .wal)
+            )
+        }
+        try await cluster.waitUntilEqual()
+        #expect(!cluster.hasHappened("storeFailed("))
     }
 }

@@ -84,6 +84,15 @@ final class SimulatedFollower {
         return line.last { $0.sequence <= sequence }
     }
 
+    /// Notes that records of a batch are here, or on their way in.
+    func note(_ batch: ChangeBatch, through sequence: UInt64) {
+        batch.forEach { record in
+            let place = record.position
+            guard place.sequence > last.sequence, place.sequence <= sequence else { return }
+            line.append(place)
+        }
+    }
+
     /// What has reached a point here for certain.
     func floor(_ point: AckPoint, at position: Int) -> UInt64 {
         acks.filter { $0.point >= point && $0.position <= position }.map(\.sequence).max() ?? 0

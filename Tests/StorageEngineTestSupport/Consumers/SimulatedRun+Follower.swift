@@ -11,6 +11,7 @@ extension SimulatedRun {
         switch Int.random(in: 0..<1000, using: &audience) {
         case 0..<250:
             if follower.batch == nil { try receive(follower) }
+            if Bool.random(using: &audience) { try takeInAtOnce(follower) }
             try takeIn(follower)
         case 250..<550:
             let actor = EngineStepper.Actor.allCases.randomElement(using: &audience)
@@ -88,6 +89,29 @@ extension SimulatedRun {
         tally.add("follower", "turned back: \(error.code.rawValue)")
     }
 
+    /// Takes in what was received, unless something is in the way.
+    private func takeInAtOnce(_ follower: SimulatedFollower) throws {
+        guard let batch = follower.batch else { return }
+        do throws(EngineError) {
+            guard try follower.stepper.applyAtOnce(batch) else {
+                return tally.add("follower", "not at once")
+            }
+        } catch {
+            throw fail("the follower refuses what comes next: \(error)")
+        }
+        let count = follower.line.count
+        follower.note(batch, through: batch.position.sequence)
+        follower.batch = nil
+        follower.acks.append(
+            Ack(
+                position: follower.fileSystem.traceEnd,
+                sequence: follower.last.sequence,
+                point: .wal
+            )
+        )
+        tally.add("follower", "records at once", follower.line.count - count)
+    }
+
     /// Begins to take in what was received.
     private func takeIn(_ follower: SimulatedFollower) throws {
         guard let batch = follower.batch, follower.stepper.canTake(batch) else { return }
@@ -102,12 +126,7 @@ extension SimulatedRun {
             follower.batch = nil
             return
         }
-        batch.forEach { record in
-            let place = record.position
-            guard place.sequence > follower.last.sequence, place.sequence <= taken.end
-            else { return }
-            follower.line.append(place)
-        }
+        follower.note(batch, through: taken.end)
         follower.writes = taken.writes
         tally.add("follower", "records", taken.writes.count)
     }

@@ -84,7 +84,7 @@ extension Member {
             return fail(fetch, error, life, of: feed)
         }
         guard let found else { return feed.park(fetch) }
-        lock.with {
+        changing {
             guard life == state.life else { return }
             var pack = found.pack
             pack.payload = state.keep(.bytes(found.bytes))

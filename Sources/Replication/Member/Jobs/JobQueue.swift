@@ -4,10 +4,14 @@ internal import StorageEngine
 ///
 /// Thread safety: every method may be called from any thread, `end` once, by none of its own jobs.
 final class JobQueue: @unchecked Sendable {
+    /// Returns whether it did its work: when it must not wait it may refuse, and is done again on
+    /// the queue's own thread.
+    typealias Job = @Sendable (_ mayWait: Bool) -> Bool
+
     private let lock = Lock()
     private let condition = Condition()
     // The lock.
-    private var jobs: [@Sendable () -> Void] = []
+    private var jobs: [Job] = []
     private var isIdle = false
     private var isHelped = false
     private var isEnded = false
@@ -18,35 +22,46 @@ final class JobQueue: @unchecked Sendable {
         thread = WorkerThread(name: name) { [self] in work() }
     }
 
-    /// Adds a job; once the queue has ended it is dropped.
-    ///
-    /// - Parameters:
-    ///   - isHelping: Whether the caller will ``help()`` at once.
-    ///   - job: What to do.
-    func submit(isHelping: Bool = false, _ job: @escaping @Sendable () -> Void) {
+    /// Has a job done on the queue's own thread; once the queue has ended it is dropped.
+    func submit(_ job: @escaping @Sendable () -> Void) {
+        add { mayWait in
+            if mayWait { job() }
+            return mayWait
+        }
+        wake()
+    }
+
+    /// Adds a job, which is done once the caller has called ``wake()`` or ``help()``, or somebody
+    /// else has. Once the queue has ended it is dropped.
+    func add(_ job: @escaping Job) {
+        lock.with { if !isEnded { jobs.append(job) } }
+    }
+
+    /// Has the jobs done that there are.
+    func wake() {
         let wakes = lock.with {
-            if !isEnded { jobs.append(job) }
-            guard isIdle, !isHelping else { return false }
+            guard isIdle, !jobs.isEmpty else { return false }
             isIdle = false
             return true
         }
         if wakes { condition.signal() }
     }
 
-    /// Does the jobs that there are on the calling thread, unless others are being done: for who
-    /// has nothing else to do, since it takes time to wake a thread.
+    /// Does the jobs that there are on the calling thread, up to the first that refuses, unless
+    /// others are being done: it takes time to wake a thread.
     func help() {
         let batch = lock.with {
-            guard isIdle, !isEnded, !jobs.isEmpty else { return [@Sendable () -> Void]() }
+            guard isIdle, !isEnded, !jobs.isEmpty else { return [Job]() }
             isIdle = false
             isHelped = true
             defer { jobs = [] }
             return jobs
         }
         guard !batch.isEmpty else { return }
-        perform(batch)
+        let rest = perform(batch, mayWait: false)
         lock.with {
             isHelped = false
+            if !isEnded { jobs.insert(contentsOf: rest, at: 0) }
             isIdle = jobs.isEmpty && !isEnded
             if !isIdle { condition.signal() }
         }
@@ -64,15 +79,23 @@ final class JobQueue: @unchecked Sendable {
     }
 
     private func work() {
-        while let batch = next() { perform(batch) }
+        while let batch = next() {
+            let rest = perform(batch, mayWait: true)
+            precondition(rest.isEmpty, "whoever may wait refuses nothing")
+        }
     }
 
-    private func perform(_ batch: [@Sendable () -> Void]) {
-        for job in batch where !lock.with({ isEnded }) { job() }
+    /// Does jobs up to the first that refuses; returns that one and those behind it. What has not
+    /// begun when the queue ends is dropped.
+    private func perform(_ batch: [Job], mayWait: Bool) -> ArraySlice<Job> {
+        for (index, job) in batch.enumerated() where !lock.with({ isEnded }) {
+            guard job(mayWait) else { return batch[index...] }
+        }
+        return []
     }
 
     /// Waits for jobs, and takes all that there are; `nil` once the queue has ended.
-    private func next() -> [@Sendable () -> Void]? {
+    private func next() -> [Job]? {
         lock.with {
             while isHelped || jobs.isEmpty && !isEnded {
                 isIdle = !isHelped

@@ -6,6 +6,7 @@
 // (3) An epoch begins with its first record, in a log file of its own: what is before it is sealed
 //     and synced then.
 // (4) There is one applier at a time. Its records go in as groups, each as a whole or not at all.
+// (5) Who must not wait takes all roles that it needs together with the look at what is in the way.
 
 extension CommitPipeline {
     /// Takes in what follows the last record here, and waits until that has reached a point, which
@@ -32,6 +33,55 @@ extension CommitPipeline {
         }
         if ack == .disk, !records.isEmpty { try wait(for: end.sequence, .disk) }
         return end
+    }
+
+    /// Takes in what follows the last record here, unless something is in the way: somebody who has
+    /// a role or waits for one, a rest to be written first, backpressure, an epoch that begins,
+    /// more records than make a group. Waits for nothing but the system's taking the bytes.
+    ///
+    /// - Returns: Whether the records are in the log, and readable.
+    /// - Throws: As ``apply(_:ack:)``.
+    func applyAtOnce(_ batch: RecordBatch) throws(EngineError) -> Bool {
+        guard let context = lock.with({ takeRolesAtOnce() }) else { return false }
+        var work: Work?
+        defer {
+            lock.with {
+                if work == nil { giveAppendingBack() }
+                state.isApplying = false
+            }
+        }
+        let records = try newRecords(of: batch, behind: sequencer)
+        guard !records.isEmpty else { return true }
+        try check(records, behind: sequencer)
+        let tickets = group(of: records, from: records.entries.startIndex)
+        guard records.epoch == sequencer.epoch, tickets.count == records.entries.count else {
+            return false
+        }
+        group = tickets
+        let commit = Work.commit(CommitGroup(append: context, room: 0))
+        work = commit
+        run(commit)
+        _ = try tickets[tickets.count - 1].outcome.result()
+        return true
+    }
+
+    /// Takes the roles of a group that is appended; `nil` when something is in the way. Needs the
+    /// lock.
+    private func takeRolesAtOnce() -> AppendContext? {
+        guard !state.isApplying, state.isFollowing, endRefusal == nil, !state.isCommitTaken,
+            state.canAppend, state.queue.isEmpty, state.bufferedSize == 0, !state.hasRest,
+            state.boundaryWaiterCount == 0, mayCommit
+        else { return nil }
+        state.isApplying = true
+        state.isCommitTaken = true
+        state.isAppendTaken = true
+        return state.appendContext
+    }
+
+    private func giveAppendingBack() {
+        state.isCommitTaken = false
+        state.isAppendTaken = false
+        dispatch()
     }
 
     /// The records of a batch that come next here, checked, and where the history ends with them;

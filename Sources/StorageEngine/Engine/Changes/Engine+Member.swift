@@ -68,6 +68,15 @@ extension Engine {
         _ = try pipeline.apply(records, ack: .wal)
     }
 
+    /// Takes in a leader's records if that can be done at once: for threads that must not wait.
+    ///
+    /// - Returns: Whether they are in the log, and readable; if not, nothing was done, and
+    ///   ``apply(_:)`` does it.
+    /// - Throws: As ``apply(_:)``.
+    package func applyAtOnce(_ records: RecordBatch) throws(EngineError) -> Bool {
+        try writable().applyAtOnce(records)
+    }
+
     /// Accepts writes from now on, in an epoch that begins with the first of them.
     ///
     /// - Throws: ``EngineError`` with code `noSpace`, `io`, `indeterminate`, `poisoned` or

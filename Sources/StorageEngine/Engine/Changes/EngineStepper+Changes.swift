@@ -50,6 +50,15 @@ extension EngineStepper {
         return (tickets.map { Write($0, ack, of: records) }, last.head.sequence)
     }
 
+    /// Takes in records of a leader if that can be done at once, whatever is in flight; see
+    /// ``Engine/applyAtOnce(_:)``.
+    ///
+    /// - Returns: Whether they are in the log.
+    /// - Throws: As ``Engine/apply(_:ack:)-(_,_)``.
+    package func applyAtOnce(_ batch: ChangeBatch) throws(EngineError) -> Bool {
+        try pipeline.applyAtOnce(batch.records)
+    }
+
     /// A consumer that waits for more.
     package final class Wait {
         private let waiter: Waiter
