@@ -10,6 +10,8 @@ struct ReplicationOptions {
     var observerCount: Int
     var failoverFollowers: Int
     var topology: Topology
+    /// Whether a member of a chain or a ring prefers nobody but the one before it.
+    var isNarrow = false
     var settings = Settings()
     /// Of 100 messages, how many are lost, and how many come twice.
     var loss: Int
@@ -61,6 +63,7 @@ struct ReplicationOptions {
         var copy = generator
         let isPaced = Int.random(in: 0..<3, using: &copy) == 0
         settings.catchUpRate = isPaced ? UInt64.random(in: 20_000...200_000, using: &copy) : nil
+        isNarrow = Int.random(in: 0..<3, using: &copy) == 0
         switch Int.random(in: 0..<4, using: &generator) {
         case 0: settings.shortfall = .wait
         case 1:

@@ -142,8 +142,8 @@ extension ReplicationRun {
             queue.add(.endSlowDisk(member.slot), at: end)
         case 15:
             counts[.clockJumps] += 1
-            member.clockOffset += random(4) == 0 ? random(20_000) : random(500)
-            member.clockRate = 900 + random(200)
+            let ahead = random(4) == 0 ? random(20_000) : random(500)
+            member.setClock(ahead: ahead, rate: 900 + random(200), at: now)
         case 16 where member.isUp:
             // Somebody replaces a leader that may be well.
             give(.promote(acceptLoss: false), to: member)

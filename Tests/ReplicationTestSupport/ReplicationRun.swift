@@ -127,13 +127,17 @@ package final class ReplicationRun {
         )
     }
 
-    /// In a chain or a ring, whoever is before a member comes first.
+    /// In a chain or a ring, whoever is before a member comes first, and may be the only one.
     private func preferences(of slot: Int) -> [UniqueID] {
         let ids = (0..<options.memberCount).map { UniqueID(high: UInt64($0) + 1, low: 1) }
         switch options.topology {
         case .star: return ids
-        case .chain: return Array((ids[..<slot].reversed() + ids[slot...]))
-        case .ring: return (1...ids.count).map { ids[(slot + ids.count - $0) % ids.count] }
+        case .chain:
+            if options.isNarrow { return Array(ids[..<slot].suffix(1)) }
+            return Array(ids[..<slot].reversed() + ids[slot...])
+        case .ring:
+            let order = (1...ids.count).map { ids[(slot + ids.count - $0) % ids.count] }
+            return options.isNarrow ? Array(order.prefix(1)) : order
         }
     }
 

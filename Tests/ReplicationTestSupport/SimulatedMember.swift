@@ -22,9 +22,9 @@ final class SimulatedMember {
     /// Which line of the log the store is on.
     var generation: UInt64 = 0
     var isDiskSlow = false
-    /// The member's clock runs this much ahead, and this much faster in thousandths.
-    var clockOffset: UInt64 = 0
-    var clockRate: UInt64 = 1_000
+    /// The member's clock: what it showed at some time, and how fast it runs since, in thousandths.
+    private var clockStart: (time: UInt64, tick: Tick) = (0, 0)
+    private var clockRate: UInt64 = 1_000
     var copies: [UInt64: CopyOffer] = [:]
     /// What a crash may leave done or not.
     var markInFlight: Mark?
@@ -54,5 +54,13 @@ final class SimulatedMember {
         arrivals = Array(repeating: 0, count: memberCount)
     }
 
-    func clock(_ time: UInt64) -> Tick { time * clockRate / 1_000 + clockOffset }
+    func clock(_ time: UInt64) -> Tick {
+        clockStart.tick + (time - clockStart.time) * clockRate / 1_000
+    }
+
+    /// The clock jumps ahead, as when a machine was suspended; it never goes back.
+    func setClock(ahead: UInt64, rate: UInt64, at time: UInt64) {
+        clockStart = (time, clock(time) + ahead)
+        clockRate = rate
+    }
 }

@@ -81,8 +81,8 @@ extension Member {
         }
     }
 
-    /// Has a job done once the lock is free, by whoever holds it when it helps.
-    private func begin(in queue: JobQueue, _ job: @escaping JobQueue.Job) {
+    /// Has a job done once the lock is free, by whoever holds it when it helps. Needs the lock.
+    func begin(in queue: JobQueue, _ job: @escaping JobQueue.Job) {
         queue.add(job)
         let isHelped = state.helped === queue
         state.wake { isHelped ? queue.help() : queue.wake() }

@@ -8,7 +8,7 @@ extension Member {
             do throws(EngineError) {
                 return try body()
             } catch {
-                guard error.code == .noSpace || error.code == .stalled else { throw error }
+                guard error.passes else { throw error }
                 broadcast.send(.storeFailed(error))
                 guard pause(milliseconds: 100) else { throw .closed }
             }
@@ -95,4 +95,9 @@ extension Member {
         give(.opened(isClean: false))
         return true
     }
+}
+
+extension EngineError {
+    /// Whether what was refused is taken once there is room again.
+    var passes: Bool { code == .noSpace || code == .stalled }
 }

@@ -1,6 +1,6 @@
 internal import StorageEngine
 
-// The jobs of the store and of the mark, each on its thread, without the lock.
+// The jobs of the store and of the mark, without the lock, each kind one after the other.
 
 extension Member {
     // MARK: The mark
@@ -106,8 +106,8 @@ extension Member {
         }
     }
 
-    /// Takes in records; returns whether that is over. Who must not wait leaves it, and all that
-    /// goes wrong, to the store's own thread.
+    /// Takes in records; returns whether that is over. Who must not wait leaves it to the store's
+    /// own thread when something is in the way.
     func apply(_ pack: Pack, _ generation: UInt64, _ life: UInt64, mayWait: Bool) -> Bool {
         let (records, engine) = lock.with { () -> (RecordBatch?, Engine?) in
             guard case .records(let records)? = state.payloads[pack.payload],
@@ -119,7 +119,7 @@ extension Member {
         do throws(EngineError) {
             if let records, try !apply(records, to: engine, mayWait: mayWait) { return false }
         } catch {
-            guard mayWait else { return false }
+            guard mayWait || !error.passes else { return false }
             failure = error
         }
         changing {
@@ -149,7 +149,10 @@ extension Member {
         guard !state.isSyncQueued else { return }
         state.isSyncQueued = true
         let life = state.life
-        syncJobs.submit { [self] in sync(life) }
+        begin(in: syncJobs) { [self] _ in
+            sync(life)
+            return true
+        }
     }
 
     /// Brings to disk what is in the log.
@@ -165,7 +168,7 @@ extension Member {
             // A log that failed is found by the next tick; a store that was replaced is closed.
             return
         }
-        lock.with { if life == state.life { notePoints() } }
+        changing { if life == state.life { notePoints() } }
     }
 
     // MARK: Leading

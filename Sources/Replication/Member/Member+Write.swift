@@ -68,7 +68,7 @@ extension Member {
 
     private func outcome(of pending: PendingOutcome) async -> Outcome {
         await SuspendedTask.suspend { task in
-            lock.with {
+            changing {
                 notePoints()
                 pending.resume(task)
             }

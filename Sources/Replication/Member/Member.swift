@@ -14,7 +14,8 @@ public import StorageEngine
 // takes time is a job: of the store (records taken in, cuts, copies adopted, leading), of the mark,
 // of the feeds (records read for followers, live ones and others), of copies (those that make them,
 // and those that read them), of syncs. Each kind has a thread of its own, so that its jobs are done
-// in order, and none of them holds the lock meanwhile.
+// in order, and none of them holds the lock meanwhile. Whoever has nothing else to do does some of
+// them instead, see `JobQueue`.
 //
 //  1. What comes behind a mark in the order of actions is begun when that is durable, not before.
 //  2. The core knows the end of the log exactly before it stops to lead: a message with a higher

@@ -58,7 +58,11 @@ final class PeerLink: @unchecked Sendable {
         case .nothing: break
         case .drop: network.meter.dropped(packets: 1)
         case .dial: network.dial(DialedConnection(link: self, network: network))
-        case .wake(let connection): return { connection.execute { $0.pump() } }
+        case .wake(let connection):
+            return { [self] in
+                // The loops may have ended meanwhile.
+                if !lock.with({ isStopped }) { connection.execute { $0.pump() } }
+            }
         }
         return nil
     }

@@ -64,6 +64,22 @@ import Testing
         try expect(["a": "1"], at: first)
     }
 
+    /// The first record after an opening goes into a log file that is made for it.
+    @Test func aLogFileThatHasToBeMadeIsLeft() throws {
+        try apply(first)
+        let reopened = try openSimulated(fileSystem.crashed(.all)) {
+            $0.follows = source.historyID
+        }
+        let stepper = EngineStepper(reopened)
+        #expect(try !stepper.applyAtOnce(second))
+        for write in try stepper.submit(second, ack: .wal).writes {
+            #expect(try stepper.complete(write).code == nil)
+        }
+        let third = try next()
+        #expect(try stepper.applyAtOnce(third))
+        #expect(try reopened.history().end == third.position)
+    }
+
     @Test func whoHoldsARoleIsNotWaitedFor() throws {
         try apply(first)
         let writes = try follower.submit(second, ack: .wal).writes

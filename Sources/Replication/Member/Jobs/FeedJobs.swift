@@ -127,10 +127,13 @@ extension Member {
         }
     }
 
-    /// Has both feeds read what could not be read before.
+    /// Has both feeds read what could not be read before. Needs the lock.
     func readParked(_ life: UInt64) {
         for feed in [feed, catchUp] {
-            feed.jobs.submit { [self] in readParked(life, by: feed) }
+            begin(in: feed.jobs) { [self] _ in
+                readParked(life, by: feed)
+                return true
+            }
         }
     }
 }

@@ -36,10 +36,12 @@ extension CommitPipeline {
     }
 
     /// Takes in what follows the last record here, unless something is in the way: somebody who has
-    /// a role or waits for one, a rest to be written first, backpressure, an epoch that begins,
-    /// more records than make a group. Waits for nothing but the system's taking the bytes.
+    /// a role or waits for one, a rest to be written first, a log file that has to be made,
+    /// backpressure, an epoch that begins, more records than make a group. Waits for nothing but
+    /// the system's taking the bytes.
     ///
-    /// - Returns: Whether the records are in the log, and readable.
+    /// - Returns: Whether the records are in the log, and readable; `false` also for a store that
+    ///   leads or takes nothing more.
     /// - Throws: As ``apply(_:ack:)``.
     func applyAtOnce(_ batch: RecordBatch) throws(EngineError) -> Bool {
         guard let context = lock.with({ takeRolesAtOnce() }) else { return false }
@@ -70,7 +72,7 @@ extension CommitPipeline {
     private func takeRolesAtOnce() -> AppendContext? {
         guard !state.isApplying, state.isFollowing, endRefusal == nil, !state.isCommitTaken,
             state.canAppend, state.queue.isEmpty, state.bufferedSize == 0, !state.hasRest,
-            state.boundaryWaiterCount == 0, mayCommit
+            state.file != nil, state.boundaryWaiterCount == 0, mayCommit
         else { return nil }
         state.isApplying = true
         state.isCommitTaken = true

@@ -71,7 +71,7 @@ extension Engine {
     /// Takes in a leader's records if that can be done at once: for threads that must not wait.
     ///
     /// - Returns: Whether they are in the log, and readable; if not, nothing was done, and
-    ///   ``apply(_:)`` does it.
+    ///   ``apply(_:)`` does it or says why not.
     /// - Throws: As ``apply(_:)``.
     package func applyAtOnce(_ records: RecordBatch) throws(EngineError) -> Bool {
         try writable().applyAtOnce(records)
