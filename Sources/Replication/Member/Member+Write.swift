@@ -35,7 +35,7 @@ extension Member {
         }
         if written.reached >= ack {
             // The lock is taken once.
-            let outcome = await SuspendedTask.suspend { task in
+            let outcome = await withCheckedContinuation { task in
                 _ = enroll(written.position, ack, replicas, resuming: task)
             }
             return try Self.result(outcome, written, ack)
@@ -67,7 +67,7 @@ extension Member {
     }
 
     private func outcome(of pending: PendingOutcome) async -> Outcome {
-        await SuspendedTask.suspend { task in
+        await withCheckedContinuation { task in
             changing {
                 notePoints()
                 pending.resume(task)
@@ -225,7 +225,7 @@ extension Member {
         _ position: Position,
         _ ack: AckPoint,
         _ replicas: Requirement,
-        resuming task: SuspendedTask? = nil
+        resuming task: CheckedContinuation<Outcome, Never>? = nil
     ) -> (ticket: UInt64, PendingOutcome) {
         let pending = PendingOutcome()
         let ticket = changing {

@@ -6,7 +6,7 @@ internal import StorageEngine
 final class PendingOutcome: @unchecked Sendable {
     private var outcome: Outcome?
     private var condition: Condition?
-    private var task: SuspendedTask?
+    private var task: CheckedContinuation<Outcome, Never>?
 
     /// Ends the wait; returns what resumes the task that waits, if one does.
     func settle(_ outcome: Outcome) -> Wake? {
@@ -14,7 +14,7 @@ final class PendingOutcome: @unchecked Sendable {
         self.outcome = outcome
         condition?.signal()
         guard let task = task.take() else { return nil }
-        return { task.resume(outcome) }
+        return { task.resume(returning: outcome) }
     }
 
     /// Waits for the outcome; lets the lock go meanwhile.
@@ -28,25 +28,8 @@ final class PendingOutcome: @unchecked Sendable {
     }
 
     /// Resumes a task once the outcome is there.
-    func resume(_ task: SuspendedTask) {
-        if let outcome { return task.resume(outcome) }
+    func resume(_ task: CheckedContinuation<Outcome, Never>) {
+        if let outcome { return task.resume(returning: outcome) }
         self.task = task
     }
-}
-
-/// A task that waits for an outcome.
-///
-/// It must be resumed exactly once. It is handed to one ``PendingOutcome``, which forgets it as it
-/// resumes it; and whoever forgets one of these has settled it.
-@safe struct SuspendedTask: Sendable {
-    private let continuation: UnsafeContinuation<Outcome, Never>
-
-    /// Suspends the task that calls, until what the closure got was resumed.
-    static func suspend(_ body: (SuspendedTask) -> Void) async -> Outcome {
-        await unsafe withUnsafeContinuation { continuation in
-            body(unsafe SuspendedTask(continuation: continuation))
-        }
-    }
-
-    func resume(_ outcome: Outcome) { unsafe continuation.resume(returning: outcome) }
 }
