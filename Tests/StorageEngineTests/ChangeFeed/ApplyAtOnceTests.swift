@@ -124,6 +124,16 @@ import Testing
         try expect(["a": "1", "b": "2"], at: second)
     }
 
+    /// The member opens its store again then.
+    @Test func aFailedAppendIsIndeterminateAndLeavesNoRole() throws {
+        try apply(first)
+        fileSystem.inject(SimulatedFault(.write, errno: nil, bytesDone: 11))
+        fileSystem.inject(SimulatedFault(.write, errno: EIO, occurrence: 2))
+        #expect(code { _ = try follower.applyAtOnce(second) } == .indeterminate)
+        #expect(try contents(copy) == ["a": "1"])
+        #expect(follower.isIdle)
+    }
+
     @Test func whatDoesNotFollowIsRefusedAndNoRoleIsKept() throws {
         let third = try next()
         try apply(first)
