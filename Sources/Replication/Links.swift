@@ -31,9 +31,22 @@ package typealias Wake = @Sendable () -> Void
 /// connection; nothing is promised across connections. The sender of what is delivered is
 /// authenticated.
 ///
+/// Who would read what goes to a member next may leave that to the link: once it has sent what
+/// there was it prepares more, so that no thread is woken only to wake the link's.
+///
 /// Thread safety: every method may be called from any thread.
 package protocol Links: AnyObject, Sendable {
-    func start(_ deliver: @escaping PacketTaker)
+    /// - Parameters:
+    ///   - deliver: Takes what members sent.
+    ///   - prepare: Sends what links were asked for: `here` as far as that goes without waiting,
+    ///     otherwise by another thread.
+    func start(
+        _ deliver: @escaping PacketTaker,
+        prepare: @escaping @Sendable (_ here: Bool) -> Void
+    )
     func send(_ packet: Packet, to member: UniqueID) -> Wake?
+    /// Has the link to a member prepare once it has sent what there is: when the call has returned,
+    /// and what it returned was called. `nil` when there is no link, and it does not.
+    func ask(_ member: UniqueID) -> Wake?
     func stop()
 }

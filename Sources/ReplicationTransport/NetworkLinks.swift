@@ -38,7 +38,7 @@ package final class NetworkLinks: Links, @unchecked Sendable {
     // What the lock protects.
     private var links: [UniqueID: PeerLink] = [:]
     private var accepted: [UniqueID: AcceptedConnection] = [:]
-    private var isStarted = false
+    private var preparing: (@Sendable (_ here: Bool) -> Void)?
     private var isStopped = false
 
     /// The certificates in use; `nil` without TLS.
@@ -53,7 +53,7 @@ package final class NetworkLinks: Links, @unchecked Sendable {
         func replace(_ contexts: TLSContexts) { lock.with { current = contexts } }
     }
 
-    /// Binds the address; nobody is accepted before ``start(_:)``.
+    /// Binds the address; nobody is accepted before ``start(_:prepare:)``.
     ///
     /// - Parameters:
     ///   - member: This member.
@@ -116,10 +116,13 @@ package final class NetworkLinks: Links, @unchecked Sendable {
 
     // MARK: Links
 
-    package func start(_ deliver: @escaping PacketTaker) {
+    package func start(
+        _ deliver: @escaping PacketTaker,
+        prepare: @escaping @Sendable (_ here: Bool) -> Void
+    ) {
         let isFirst = lock.with {
-            defer { isStarted = true }
-            return !isStarted
+            defer { preparing = prepare }
+            return preparing == nil
         }
         precondition(isFirst, "links are started once")
         inbox.start(deliver)
@@ -137,6 +140,13 @@ package final class NetworkLinks: Links, @unchecked Sendable {
         meter.dropped(packets: 1)
         return nil
     }
+
+    package func ask(_ member: UniqueID) -> Wake? {
+        lock.with { links[member] }?.ask()
+    }
+
+    /// Prepares what links were asked for, or has another thread do it.
+    func prepare(here: Bool) { lock.with { preparing }?(here) }
 
     /// Ends all connections and waits until the threads have ended. Nothing is delivered
     /// afterwards. Must not be called by the closures.

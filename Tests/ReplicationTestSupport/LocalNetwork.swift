@@ -87,6 +87,7 @@ private final class LocalLinks: Links, @unchecked Sendable {
     private let condition = Condition()
     // The lock.
     private var arrivals: [Arrival] = []
+    private var isAsked = false
     private var isStopped = false
     private var thread: WorkerThread?
 
@@ -97,9 +98,18 @@ private final class LocalLinks: Links, @unchecked Sendable {
         self.network = network
     }
 
-    func start(_ deliver: @escaping PacketTaker) {
+    func start(
+        _ deliver: @escaping PacketTaker,
+        prepare: @escaping @Sendable (_ here: Bool) -> Void
+    ) {
         let thread = WorkerThread(name: "local-links") { [self] in
-            while let arrival = next() {
+            var preparations = 0
+            while let step = next() {
+                guard case .taken(let arrival) = step else {
+                    preparations += 1
+                    prepare(preparations % 8 > 0)
+                    continue
+                }
                 // As the network's own threads do it.
                 if deliver(arrival.packet, arrival.sender, false) { continue }
                 let isTaken = deliver(arrival.packet, arrival.sender, true)
@@ -112,6 +122,14 @@ private final class LocalLinks: Links, @unchecked Sendable {
     func send(_ packet: Packet, to member: UniqueID) -> Wake? {
         network.send(packet, from: self.member, to: member)
         return nil
+    }
+
+    func ask(_ member: UniqueID) -> Wake? {
+        lock.with {
+            isAsked = true
+            condition.signal()
+        }
+        return {}
     }
 
     func stop() {
@@ -134,15 +152,22 @@ private final class LocalLinks: Links, @unchecked Sendable {
         }
     }
 
-    private func next() -> Arrival? {
+    private enum Step { case asked, taken(Arrival) }
+
+    /// What is to be done next; `nil` when it was stopped.
+    private func next() -> Step? {
         lock.with {
             while !isStopped {
+                if isAsked {
+                    isAsked = false
+                    return .asked
+                }
                 guard let first = arrivals.first else {
                     condition.wait(lock)
                     continue
                 }
                 if first.time <= SystemTime().monotonicNanoseconds {
-                    return arrivals.removeFirst()
+                    return .taken(arrivals.removeFirst())
                 }
                 condition.wait(lock, until: first.time)
             }

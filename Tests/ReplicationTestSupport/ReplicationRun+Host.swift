@@ -64,7 +64,7 @@ extension ReplicationRun {
             member.cutInFlight = end
             let happening = Happening.cut(slot, life: life, end, generation: generation)
             queue.add(happening, at: now + diskDelay(member, 5 + random(50)))
-        case .fetch(let session, let after, let sizeMax):
+        case .fetch(let session, _, let after, let sizeMax):
             let isPaced = member.core.catchingUp.contains(session)
             if isPaced, options.settings.catchUpRate != nil { counts[.pacedReads] += 1 }
             answer(.fetched(session: session, read(member, after, sizeMax)), member)

@@ -159,6 +159,27 @@ import Testing
         #expect(second.links.admission.counts.all == 1)
     }
 
+    /// The loops, which end meanwhile, take nothing to do any more.
+    @Test func othersMaySendDuringTheStop() async throws {
+        for _ in 0..<20 {
+            let (first, second) = try Self.pair()
+            try await first.reach(second)
+            let sender = Task {
+                while !Task.isCancelled {
+                    first.send(2, to: 2)
+                    first.links.ask(second.id)?()
+                    await Task.yield()
+                }
+            }
+            try await Task.sleep(for: .milliseconds(2))
+            first.links.stop()
+            sender.cancel()
+            await sender.value
+            #expect(first.links.ask(second.id) == nil)
+            #expect(first.links.connected.outgoing.isEmpty)
+        }
+    }
+
     @Test func nothingIsDeliveredAfterTheStop() async throws {
         let (first, second) = try Self.pair()
         try await first.reach(second)

@@ -11,6 +11,13 @@ final class TestMember: Sendable {
     let events: Stream<NetworkEvent>
     let packets: Stream<(packet: Packet, sender: UniqueID)>
 
+    /// What uses the network.
+    struct Host: Sendable {
+        /// `nil`: packets are kept for the test.
+        var take: PacketTaker?
+        var prepare: @Sendable (NetworkLinks, _ here: Bool) -> Void = { _, _ in }
+    }
+
     /// What a network's threads hand over to a test, in order.
     final class Stream<Element: Sendable>: Sendable {
         let continuation: AsyncStream<Element>.Continuation
@@ -46,7 +53,7 @@ final class TestMember: Sendable {
         peers: [UInt64: Int] = [:],
         security: NetworkOptions.Security = .insecure,
         limits: NetworkLimits = TestMember.limits,
-        take: PacketTaker? = nil
+        host: Host = Host()
     ) throws {
         id = Self.id(number)
         var addresses: [UniqueID: NetworkAddress] = [:]
@@ -69,7 +76,7 @@ final class TestMember: Sendable {
             packets.continuation.yield((packet, sender))
             return true
         }
-        links.start(take ?? keep)
+        links.start(host.take ?? keep) { [unowned links] here in host.prepare(links, here) }
         self.events = events
         self.packets = packets
     }

@@ -66,13 +66,13 @@ extension Member {
             }
         case .cut, .storePart, .adoptCopy:
             storeJobs.submit { [self] in perform(action, life) }
-        case .fetch(let session, let after, let sizeMax):
+        case .fetch(let session, let follower, let after, let sizeMax):
             let fetch = FeedJobs.Fetch(session: session, after: after, sizeMax: sizeMax)
+            // Who catches up reads files, for which no link waits.
             let isBehind = state.core.catchingUp.contains(session)
             let feed = isBehind ? catchUp : feed
-            begin(in: feed.jobs) { [self] _ in
-                read(fetch, life, by: feed)
-                return true
+            begin(in: feed.jobs, asking: isBehind ? nil : follower) { [self] mayWait in
+                read(fetch, life, by: feed, mayWait: mayWait)
             }
         case .openCopy:
             copyMaking.submit { [self] in performCopy(action, life) }
@@ -81,11 +81,21 @@ extension Member {
         }
     }
 
-    /// Has a job done once the lock is free, by whoever holds it when it helps. Needs the lock.
-    func begin(in queue: JobQueue, _ job: @escaping JobQueue.Job) {
+    /// Has a job done once the lock is free: by whoever holds it when it helps, else by the link to
+    /// a member when there is one. Needs the lock.
+    func begin(
+        in queue: JobQueue,
+        asking member: UniqueID? = nil,
+        _ job: @escaping JobQueue.Job
+    ) {
         queue.add(job)
-        let isHelped = state.helped === queue
-        state.wake { isHelped ? queue.help() : queue.wake() }
+        if state.helped === queue {
+            state.wake { queue.help() }
+        } else if let member, let wake = links.ask(member) {
+            state.wake(wake)
+        } else {
+            state.wake { queue.wake() }
+        }
     }
 
     /// A message with the bytes that it names.

@@ -134,9 +134,10 @@ public final class Member: Sendable {
 
     private func begin(isClean: Bool) {
         lock.with { give(.opened(isClean: isClean)) }
-        links.start { [self] packet, sender, mayWait in
-            receive(packet, from: sender, mayWait: mayWait)
-        }
+        links.start(
+            { [self] packet, sender, mayWait in receive(packet, from: sender, mayWait: mayWait) },
+            prepare: { [jobs = feed.jobs] here in here ? jobs.help() : jobs.wake() }
+        )
         tickJobs.submit { [self] in runTicks() }
         // A leader that was closed cleanly leads at once.
         lock.with {

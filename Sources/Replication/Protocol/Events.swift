@@ -125,8 +125,8 @@ package enum CoreAction: Sendable {
     // The local log.
     case apply(Pack, generation: UInt64)
     case cut(to: Tail, generation: UInt64)
-    /// Records behind an end, at most so many bytes, but at least one.
-    case fetch(session: UInt64, after: Tail, sizeMax: UInt64)
+    /// Records behind an end for a follower, at most so many bytes, but at least one.
+    case fetch(session: UInt64, of: UniqueID, after: Tail, sizeMax: UInt64)
     /// A copy of this end of the log or a later one, with nothing that is not on this member's own
     /// disk, and never one that was made before the log was cut back. A delta begins exactly at
     /// this end; `isWhole`: the follower's state is not what was there, so a delta will not do.

@@ -363,7 +363,12 @@ extension Feeder {
             sessions[index].asked = ground.log.tail.sequence
             let size = min(session.granted - session.sentSize, readSizeMax(session, ground))
             ground.actions.append(
-                .fetch(session: session.id, after: session.sent, sizeMax: size)
+                .fetch(
+                    session: session.id,
+                    of: session.peer,
+                    after: session.sent,
+                    sizeMax: size
+                )
             )
         case .copying(let offer, let next) where next < offer.partCount:
             sessions[index].isReading = true

@@ -55,6 +55,8 @@ final class AcceptedConnection: ConnectionOwner, @unchecked Sendable {
 
     func nextPacket() -> PacketEncoder? { nil }
 
+    func prepare(here: Bool) -> Bool { false }
+
     func ended(_ failure: LinkFailure) {
         let member = lock.with {
             connection = nil

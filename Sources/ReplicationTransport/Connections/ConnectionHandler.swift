@@ -26,6 +26,9 @@ protocol ConnectionOwner: AnyObject, Sendable {
     func opened(_ connection: NIOLoopBound<ConnectionHandler>)
     func received(_ packet: Packet) throws(LinkFailure)
     func nextPacket() -> PacketEncoder?
+    /// There is nothing more to send: prepares packets if that was asked for, or has another thread
+    /// prepare them; returns whether it was asked for.
+    func prepare(here: Bool) -> Bool
     func ended(_ failure: LinkFailure)
 }
 
@@ -38,6 +41,8 @@ final class ConnectionHandler: ChannelInboundHandler {
 
     /// What many small frames are collected to before they are written.
     private static let batchSize = 64 << 10
+    /// How often packets are prepared in a row.
+    private static let preparationsMax = 4
 
     private let owner: any ConnectionOwner
     private let greeting: Greeting
@@ -229,12 +234,14 @@ final class ConnectionHandler: ChannelInboundHandler {
 
     // MARK: Writing
 
-    /// Writes what waits, as long as the socket takes it.
+    /// Writes what waits, and then what is prepared, as long as the socket takes it. Who never
+    /// runs out of records does not keep the loop from its other connections.
     func pump() {
         guard stage == .open, owner.hasDialed, let channel = context?.channel else { return }
+        var preparations = Self.preparationsMax
         while stage == .open, channel.isWritable {
             var batch = channel.allocator.buffer(capacity: 512)
-            while batch.readableBytes < Self.batchSize, appendFrame(to: &batch) {}
+            while batch.readableBytes < Self.batchSize, appendFrame(to: &batch, &preparations) {}
             guard batch.readableBytes > 0 else { return }
             write(batch)
         }
@@ -245,8 +252,12 @@ final class ConnectionHandler: ChannelInboundHandler {
         context.fireChannelWritabilityChanged()
     }
 
-    private func appendFrame(to batch: inout ByteBuffer) -> Bool {
+    private func appendFrame(to batch: inout ByteBuffer, _ preparations: inout Int) -> Bool {
         if current == nil { current = owner.nextPacket() }
+        while current == nil, batch.readableBytes == 0, owner.prepare(here: preparations > 0) {
+            preparations -= 1
+            current = owner.nextPacket()
+        }
         guard let size = current?.nextFrameSize(bodySizeMax: bodySizeMax) else { return false }
         unsafe batch.writeWithUnsafeMutableBytes(minimumWritableBytes: size) { target in
             unsafe current?.encodeFrame(

@@ -18,14 +18,19 @@ final class PeerLink: @unchecked Sendable {
     private unowned let network: NetworkLinks
     private let limits: NetworkLimits
     private let lock = Lock()
+    private let unused = Condition()
     // What the lock protects.
     private var stage = Stage.idle
     private var queue: OutgoingQueue
     private var connection: NIOLoopBound<ConnectionHandler>?
     /// Whether the connection was told that there is something, and did not look yet.
     private var isAwake = false
+    /// Whether it is to prepare more when it has sent what there is.
+    private var isAsked = false
     private var pause: Int64
     private var nextDial = NIODeadline.uptimeNanoseconds(0)
+    /// Those who give the event loops something to do.
+    private var userCount = 0
     private var isStopped = false
 
     init(member: UniqueID, address: NetworkAddress, network: NetworkLinks) {
@@ -39,7 +44,8 @@ final class PeerLink: @unchecked Sendable {
 
     var isOpen: Bool { lock.with { stage == .open } }
 
-    private enum Step { case nothing, drop, dial, wake(NIOLoopBound<ConnectionHandler>) }
+    private typealias Handler = NIOLoopBound<ConnectionHandler>
+    private enum Step { case nothing, drop, dial, wake(Handler) }
 
     /// See ``Links``.
     func send(_ packet: PacketEncoder) -> Wake? {
@@ -50,21 +56,50 @@ final class PeerLink: @unchecked Sendable {
                 stage = .dialing
                 return .dial
             }
-            guard stage == .open, !isAwake, let connection else { return .nothing }
-            isAwake = true
+            guard stage == .open, let connection = awaken() else { return .nothing }
             return .wake(connection)
         }
         switch step {
         case .nothing: break
         case .drop: network.meter.dropped(packets: 1)
-        case .dial: network.dial(DialedConnection(link: self, network: network))
-        case .wake(let connection):
-            return { [self] in
-                // The loops may have ended meanwhile.
-                if !lock.with({ isStopped }) { connection.execute { $0.pump() } }
-            }
+        case .dial: useLoops { network.dial(DialedConnection(link: self, network: network)) }
+        case .wake(let connection): return waking(connection)
         }
         return nil
+    }
+
+    /// See ``Links``.
+    func ask() -> Wake? {
+        lock.with {
+            guard !isStopped, stage == .open else { return nil }
+            isAsked = true
+            return awaken().map { waking($0) } ?? {}
+        }
+    }
+
+    /// The connection, if it must be told now that there is something. Needs the lock.
+    private func awaken() -> Handler? {
+        defer { isAwake = true }
+        return isAwake ? nil : connection
+    }
+
+    private func waking(_ connection: Handler) -> Wake {
+        { [self] in useLoops { connection.execute { $0.pump() } } }
+    }
+
+    /// Gives the event loops something to do, unless they may have ended.
+    private func useLoops(_ body: () -> Void) {
+        let mayUse = lock.with {
+            guard !isStopped else { return false }
+            userCount += 1
+            return true
+        }
+        guard mayUse else { return }
+        body()
+        lock.with {
+            userCount -= 1
+            if isStopped { unused.signal() }
+        }
     }
 
     /// Has the next packet dial at once.
@@ -75,9 +110,11 @@ final class PeerLink: @unchecked Sendable {
         }
     }
 
+    /// The event loops may end once this has returned. Not for their own threads.
     func stop() {
         let connection = lock.with {
             isStopped = true
+            while userCount > 0 { unused.wait(lock) }
             return self.connection
         }
         connection?.execute { $0.fail(.stopping) }
@@ -96,9 +133,19 @@ final class PeerLink: @unchecked Sendable {
     func nextPacket() -> PacketEncoder? {
         lock.with {
             let packet = queue.removeFirst()
-            if packet == nil { isAwake = false }
+            if packet == nil, !isAsked { isAwake = false }
             return packet
         }
+    }
+
+    /// Prepares packets, here or on another thread, if it was asked to; returns whether it was.
+    func prepare(here: Bool) -> Bool {
+        let wasAsked = lock.with {
+            defer { isAsked = false }
+            return isAsked
+        }
+        if wasAsked { network.prepare(here: here) }
+        return wasAsked
     }
 
     /// Returns whether the connection was open.
@@ -113,6 +160,8 @@ final class PeerLink: @unchecked Sendable {
             return (wasOpen, queue.removeAll())
         }
         network.meter.dropped(packets: dropped)
+        // Nobody else was told of what it was asked for.
+        _ = prepare(here: false)
         return wasOpen
     }
 }
@@ -153,6 +202,8 @@ final class DialedConnection: ConnectionOwner, @unchecked Sendable {
     }
 
     func nextPacket() -> PacketEncoder? { link.nextPacket() }
+
+    func prepare(here: Bool) -> Bool { link.prepare(here: here) }
 
     func ended(_ failure: LinkFailure) {
         let isFirst = lock.with {

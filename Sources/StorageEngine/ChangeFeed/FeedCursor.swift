@@ -120,6 +120,9 @@ final class FeedCursor {
 
     // MARK: - Moving
 
+    /// Whether it has a file open.
+    var hasFile: Bool { files != nil }
+
     /// The records that come next. Files are read only when that is allowed.
     ///
     /// - Throws: ``EngineError`` with code `trimmed` when the log was cut back meanwhile, or

@@ -9,6 +9,18 @@ package final class RecordCursor {
     /// The last record that was handed out, or where the cursor began.
     package private(set) var position: Position
 
+    /// What there is without waiting.
+    package enum Step {
+        case records(RecordBatch)
+        /// None can be read now.
+        case nothing
+        /// Whoever may wait is to ask.
+        case later
+    }
+
+    /// The most bytes of operations that are handed out at once.
+    private static let quickSizeMax = 64 << 10
+
     init(_ cursor: FeedCursor) {
         self.cursor = cursor
         position = cursor.position
@@ -39,6 +51,23 @@ package final class RecordCursor {
         self.rest = rest.isEmpty ? nil : rest
         position = portion.end
         return portion
+    }
+
+    /// As ``next(through:sizeMax:)``, but opens, reads and closes no file, and hands out little.
+    package func nextAtOnce(through last: UInt64, sizeMax: Int) throws(EngineError) -> Step {
+        if rest == nil {
+            guard !cursor.hasFile else { return .later }
+            switch try cursor.next(readsFiles: false) {
+            case .batch(let batch): rest = batch
+            case .wait: return .nothing
+            case .needsFile: return .later
+            }
+        }
+        guard let first = rest?.prefix(sizeMax: 0), first.size <= Self.quickSizeMax else {
+            return .later
+        }
+        let sizeMax = min(sizeMax, Self.quickSizeMax)
+        return try next(through: last, sizeMax: sizeMax).map(Step.records) ?? .nothing
     }
 
     private func read() throws(EngineError) -> RecordBatch? {

@@ -6,7 +6,7 @@ import Testing
 @Suite struct FeederTests {
     /// What the leader asked its host to read last.
     private static func lastFetch(_ leader: CoreHarness) -> (after: Tail, size: UInt64)? {
-        for case .fetch(_, let after, let size) in leader.actions.reversed() {
+        for case .fetch(_, _, let after, let size) in leader.actions.reversed() {
             return (after, size)
         }
         return nil

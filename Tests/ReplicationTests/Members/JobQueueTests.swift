@@ -73,6 +73,83 @@ import Testing
         }
     }
 
+    /// Notes the thread that does a job.
+    ///
+    /// Thread safety: every method may be called from any thread.
+    private final class Doer: @unchecked Sendable {
+        private let lock = Lock()
+        private var found: pthread_t?
+
+        var thread: pthread_t? { lock.with { found } }
+
+        func note() { lock.with { found = pthread_self() } }
+    }
+
+    /// Runs something on a thread of its own, once the queue's own thread waits: before, help does
+    /// nothing. Returns that thread.
+    private func onHelper(
+        of queue: JobQueue,
+        _ body: @escaping @Sendable () -> Void
+    ) -> pthread_t? {
+        let helper = Doer()
+        let thread = WorkerThread(name: "helper") {
+            helper.note()
+            let probe = Doer()
+            while probe.thread != helper.thread {
+                usleep(1_000)
+                queue.add { _ in
+                    probe.note()
+                    return true
+                }
+                queue.help()
+            }
+            body()
+        }
+        thread.join()
+        return helper.thread
+    }
+
+    @Test func whatIsAddedWhileSomebodyHelpsIsLeftToWhoeverAddedIt() {
+        let queue = JobQueue(name: "test")
+        let (first, second) = (Doer(), Doer())
+        let helper = onHelper(of: queue) {
+            queue.add { _ in
+                first.note()
+                queue.add { _ in
+                    second.note()
+                    return true
+                }
+                return true
+            }
+            queue.help()
+            usleep(20_000)
+            queue.help()
+        }
+        #expect(first.thread == helper)
+        #expect(second.thread == helper, "the queue's own thread was woken for it")
+        queue.end()
+    }
+
+    @Test(arguments: [false, true])
+    func whatIsWantedWhileSomebodyHelpsIsDoneByTheQueuesOwnThread(byHelp: Bool) async throws {
+        let queue = JobQueue(name: "test")
+        let done = Doer()
+        let helper = onHelper(of: queue) {
+            queue.add { _ in
+                queue.add { _ in
+                    done.note()
+                    return true
+                }
+                if byHelp { queue.help() } else { queue.wake() }
+                return true
+            }
+            queue.help()
+        }
+        try await MemberCluster.wait("the job is done") { done.thread != nil }
+        #expect(done.thread != helper)
+        queue.end()
+    }
+
     @Test func theEndWaitsForWhoHelps() async throws {
         let queue = JobQueue(name: "test")
         let (begun, mayEnd, ended, closed) = (Stop(), Stop(), Stop(), Stop())

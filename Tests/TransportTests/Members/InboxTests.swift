@@ -138,7 +138,7 @@ import Testing
         var limits = TestMember.limits
         limits.inboxCountMax = 8
         let taker = Taker(isHeld: true)
-        let second = try TestMember(2, peers: [1: 1], limits: limits, take: taker.take)
+        let second = try TestMember(2, peers: [1: 1], limits: limits, host: .init(take: taker.take))
         let first = try TestMember(1, peers: [2: second.port])
         first.send(1, to: 2)
         taker.waitUntilTaking()

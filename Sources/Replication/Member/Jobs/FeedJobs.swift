@@ -32,20 +32,42 @@ final class FeedJobs: @unchecked Sendable {
         return parked
     }
 
-    /// The cursor of a session, at a place of the log; `nil` when that cannot be read yet.
-    func cursor(
-        _ session: UInt64,
+    /// What an engine has for a follower, up to a sequence; `later` only for who must not wait.
+    ///
+    /// - Throws: ``EngineError`` as ``RecordCursor`` and ``Engine/recordCursor(after:)``.
+    func records(
+        for fetch: Fetch,
         in engine: Engine,
-        after tail: Tail
-    ) throws(EngineError) -> RecordCursor? {
-        if let known = readings[session], known.engine === engine,
-            known.cursor.position.sequence == tail.sequence
-        {
-            return known.cursor
+        through last: UInt64,
+        mayWait: Bool
+    ) throws(EngineError) -> RecordCursor.Step {
+        let sizeMax = Int(clamping: fetch.sizeMax)
+        if let cursor = known(fetch, in: engine), !mayWait {
+            return try cursor.nextAtOnce(through: last, sizeMax: sizeMax)
         }
-        readings[session] = nil
-        guard let cursor = try engine.recordCursor(after: tail.position) else { return nil }
-        readings[session] = Reading(engine: engine, cursor: cursor)
+        // A cursor that is opened compares the records where it begins.
+        guard mayWait else { return .later }
+        let records = try cursor(for: fetch, in: engine)?.next(through: last, sizeMax: sizeMax)
+        return records.map(RecordCursor.Step.records) ?? .nothing
+    }
+
+    /// The cursor of a session, if it is where the follower is.
+    private func known(_ fetch: Fetch, in engine: Engine) -> RecordCursor? {
+        guard let known = readings[fetch.session], known.engine === engine,
+            known.cursor.position.sequence == fetch.after.sequence
+        else { return nil }
+        return known.cursor
+    }
+
+    /// The cursor of a session; `nil` when the records cannot be read yet.
+    private func cursor(
+        for fetch: Fetch,
+        in engine: Engine
+    ) throws(EngineError) -> RecordCursor? {
+        if let known = known(fetch, in: engine) { return known }
+        readings[fetch.session] = nil
+        guard let cursor = try engine.recordCursor(after: fetch.after.position) else { return nil }
+        readings[fetch.session] = Reading(engine: engine, cursor: cursor)
         return cursor
     }
 
@@ -64,8 +86,13 @@ final class FeedJobs: @unchecked Sendable {
 }
 
 extension Member {
-    /// Reads records for a follower.
-    func read(_ fetch: FeedJobs.Fetch, _ life: UInt64, by feed: FeedJobs) {
+    /// Reads records for a follower; returns whether it did what there was to do.
+    func read(
+        _ fetch: FeedJobs.Fetch,
+        _ life: UInt64,
+        by feed: FeedJobs,
+        mayWait: Bool
+    ) -> Bool {
         let (engine, history, last) = lock.with {
             (
                 life == state.life ? state.engine : nil, state.core.mark.history,
@@ -73,21 +100,33 @@ extension Member {
             )
         }
         // While another store takes its place there is none.
-        guard let engine, let history else { return feed.park(fetch) }
-        let found: (pack: Pack, bytes: [UInt8])?
-        do throws(EngineError) {
-            let cursor = try feed.cursor(fetch.session, in: engine, after: fetch.after)
-            let sizeMax = Int(clamping: fetch.sizeMax)
-            let records = try cursor?.next(through: last, sizeMax: sizeMax)
-            found = records.map { $0.pack(of: history, after: fetch.after) }
-        } catch {
-            return fail(fetch, error, life, of: feed)
+        guard let engine, let history else {
+            feed.park(fetch)
+            return true
         }
-        guard let found else { return feed.park(fetch) }
+        do throws(EngineError) {
+            switch try feed.records(for: fetch, in: engine, through: last, mayWait: mayWait) {
+            case .later: return false
+            case .nothing: feed.park(fetch)
+            case .records(let records): hand(records, of: history, to: fetch, life)
+            }
+        } catch {
+            fail(fetch, error, life, of: feed)
+        }
+        return true
+    }
+
+    /// Packs records for a follower.
+    private func hand(
+        _ records: RecordBatch,
+        of history: UniqueID,
+        to fetch: FeedJobs.Fetch,
+        _ life: UInt64
+    ) {
+        var (pack, bytes) = records.pack(of: history, after: fetch.after)
         changing {
             guard life == state.life else { return }
-            var pack = found.pack
-            pack.payload = state.keep(.bytes(found.bytes))
+            pack.payload = state.keep(.bytes(bytes))
             pack.isAwaitedOnDisk = state.diskAwaitedUntil > now
             give(.fetched(session: fetch.session, .pack(pack)), naming: pack.payload)
         }
@@ -115,24 +154,28 @@ extension Member {
         }
     }
 
-    /// Reads what could not be read before, and lets go of the cursors of sessions that are over.
-    func readParked(_ life: UInt64, by feed: FeedJobs) {
+    /// Reads what could not be read before, and lets go of the cursors of sessions that are over;
+    /// returns whether it did what there was to do.
+    private func readParked(_ life: UInt64, by feed: FeedJobs, mayWait: Bool) -> Bool {
         let (sessions, isLive) = lock.with {
             let core = state.core
             return (feed === catchUp ? core.catchingUp : core.sessions, life == state.life)
         }
         feed.keep(sessions)
+        var isDone = true
         for fetch in feed.takeParked() where isLive && sessions.contains(fetch.session) {
-            read(fetch, life, by: feed)
+            guard !read(fetch, life, by: feed, mayWait: mayWait) else { continue }
+            feed.park(fetch)
+            isDone = false
         }
+        return isDone
     }
 
     /// Has both feeds read what could not be read before. Needs the lock.
     func readParked(_ life: UInt64) {
         for feed in [feed, catchUp] {
-            begin(in: feed.jobs) { [self] _ in
-                readParked(life, by: feed)
-                return true
+            begin(in: feed.jobs) { [self] mayWait in
+                readParked(life, by: feed, mayWait: mayWait)
             }
         }
     }

@@ -14,6 +14,8 @@ final class JobQueue: @unchecked Sendable {
     private var jobs: [Job] = []
     private var isIdle = false
     private var isHelped = false
+    /// Whether somebody wanted jobs done while another helped.
+    private var isWanted = false
     private var isEnded = false
     private var thread: WorkerThread?
 
@@ -40,7 +42,11 @@ final class JobQueue: @unchecked Sendable {
     /// Has the jobs done that there are.
     func wake() {
         let wakes = lock.with {
-            guard isIdle, !jobs.isEmpty else { return false }
+            guard isIdle else {
+                isWanted = isHelped
+                return false
+            }
+            guard !jobs.isEmpty else { return false }
             isIdle = false
             return true
         }
@@ -51,7 +57,11 @@ final class JobQueue: @unchecked Sendable {
     /// others are being done: it takes time to wake a thread.
     func help() {
         let batch = lock.with {
-            guard isIdle, !isEnded, !jobs.isEmpty else { return [Job]() }
+            guard isIdle else {
+                isWanted = isHelped
+                return [Job]()
+            }
+            guard !isEnded, !jobs.isEmpty else { return [] }
             isIdle = false
             isHelped = true
             defer { jobs = [] }
@@ -62,7 +72,9 @@ final class JobQueue: @unchecked Sendable {
         lock.with {
             isHelped = false
             if !isEnded { jobs.insert(contentsOf: rest, at: 0) }
-            isIdle = jobs.isEmpty && !isEnded
+            // What was added meanwhile is done by whoever added it, or has it done.
+            isIdle = !isEnded && rest.isEmpty && (jobs.isEmpty || !isWanted)
+            isWanted = false
             if !isIdle { condition.signal() }
         }
     }
