@@ -47,7 +47,7 @@ extension Member {
     ///   is closed or its store failed.
     public func promote(acceptLoss: Bool = false) async throws(ReplicationError) {
         guard let pending = try beginPromotion(acceptLoss: acceptLoss) else { return }
-        _ = await pending.wait { enter in lock.with { enter() } }
+        _ = await withCheckedContinuation { task in lock.with { pending.resume(task) } }
         let isLeading = lock.with { state.leading != nil }
         guard isLeading else { throw .promotionFailed }
     }

@@ -33,28 +33,20 @@ extension Member {
             if let error = error as? CancellationError { throw error }
             throw refusal(error)
         }
-        let pending = PendingOutcome()
         if written.reached >= ack {
             // The lock is taken once.
-            let outcome = await pending.wait { enter in
-                enter()
-                _ = enroll(pending, for: written.position, ack, replicas)
+            let outcome = await withCheckedContinuation { task in
+                _ = enroll(written.position, ack, replicas, resuming: task)
             }
             return try Self.result(outcome, written, ack)
         }
-        let ticket = enroll(pending, for: written.position, ack, replicas)
+        let (ticket, pending) = enroll(written.position, ack, replicas)
         do {
             try await written.reached(ack.receiptPoint)
         } catch {
             throw indeterminate(written, ticket, error)
         }
-        let outcome = await pending.wait { enter in
-            changing {
-                notePoints()
-                enter()
-            }
-        }
-        return try Self.result(outcome, written, ack)
+        return try Self.result(await outcome(of: pending), written, ack)
     }
 
     private static func commit(
@@ -71,6 +63,15 @@ extension Member {
             return (try await engine.write(batch, ack: min(ack, .wal)), nil)
         } catch {
             return (nil, error)
+        }
+    }
+
+    private func outcome(of pending: PendingOutcome) async -> Outcome {
+        await withCheckedContinuation { task in
+            changing {
+                notePoints()
+                pending.resume(task)
+            }
         }
     }
 
@@ -133,8 +134,7 @@ extension Member {
         } catch {
             throw refusal(error)
         }
-        let pending = PendingOutcome()
-        let ticket = enroll(pending, for: written.position, ack, replicas)
+        let (ticket, pending) = enroll(written.position, ack, replicas)
         do throws(EngineError) {
             try written.reached(ack.receiptPoint)
         } catch {
@@ -219,15 +219,18 @@ extension Member {
         }
     }
 
-    /// Tells the core of a record and of who waits for it; returns the wait's number.
+    /// Tells the core of a record and of who waits for it: a task, or whoever asks for the outcome
+    /// later.
     func enroll(
-        _ pending: PendingOutcome,
-        for position: Position,
+        _ position: Position,
         _ ack: AckPoint,
-        _ replicas: Requirement
-    ) -> UInt64 {
-        changing {
+        _ replicas: Requirement,
+        resuming task: CheckedContinuation<Outcome, Never>? = nil
+    ) -> (ticket: UInt64, PendingOutcome) {
+        let pending = PendingOutcome()
+        let ticket = changing {
             let ticket = state.addTicket(pending)
+            defer { if let task { pending.resume(task) } }
             guard state.phase == .open, !state.isRestarting,
                 let leadership = state.core.leadership,
                 position.epoch.number <= leadership.epoch.number,
@@ -251,6 +254,7 @@ extension Member {
             give(.write(write))
             return ticket
         }
+        return (ticket, pending)
     }
 
     private func indeterminate(

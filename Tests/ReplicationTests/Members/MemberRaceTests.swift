@@ -53,8 +53,7 @@ import Testing
         try #require(old.position.epoch.term < new.position.epoch.term)
 
         for (position, isAcked) in [(old.position, false), (new.position, true)] {
-            let pending = PendingOutcome()
-            _ = members[1].enroll(pending, for: position, .wal, .followers(1, at: .received))
+            let (_, pending) = members[1].enroll(position, .wal, .followers(1, at: .received))
             let outcome = members[1].lock.with { pending.block(members[1].lock) }
             if case .acked = outcome {
                 #expect(isAcked)
