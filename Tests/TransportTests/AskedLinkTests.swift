@@ -5,7 +5,7 @@ import Testing
 @testable import ReplicationTransport
 
 /// A link that is asked has packets prepared, by its own thread, once it has sent what there is.
-@Suite(.timeLimit(.minutes(2))) struct AskedLinkTests {
+@Suite(.timeLimit(.minutes(1))) struct AskedLinkTests {
     /// Counts, from any thread.
     private final class Counter: @unchecked Sendable {
         private let lock = Lock()
