@@ -15,7 +15,7 @@ package import StorageEngine
 //     address, of those that did not say who they are; bytes of unfinished packets; packets that
 //     this side has not taken yet, or that wait for a member that does not read.
 // (4) Packets are handed on by the inbox, by the network's own threads only where whoever takes
-//     them need not wait. Whoever sends never waits.
+//     them need not wait. Whoever sends never waits, nor does whoever prepares what is sent.
 
 /// Links to the other members over TCP and TLS. They must be stopped before they are dropped.
 ///

@@ -48,7 +48,6 @@ private final class RecordingOwner: ConnectionOwner, @unchecked Sendable {
     func opened(_ connection: NIOLoopBound<ConnectionHandler>) { calls.append("opened") }
     func received(_ packet: Packet) { calls.append("received") }
     func nextPacket() -> PacketEncoder? { nil }
-
     func prepare(here: Bool) -> Bool { false }
     func ended(_ failure: LinkFailure) { calls.append("ended \(failure)") }
 }

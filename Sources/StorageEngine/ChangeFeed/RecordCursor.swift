@@ -53,7 +53,8 @@ package final class RecordCursor {
         return portion
     }
 
-    /// As ``next(through:sizeMax:)``, but opens, reads and closes no file, and hands out little.
+    /// As ``next(through:sizeMax:)``, but opens, reads and closes no file, and hands out little. A
+    /// record that is too large for that is copied once, for whoever may wait.
     package func nextAtOnce(through last: UInt64, sizeMax: Int) throws(EngineError) -> Step {
         if rest == nil {
             guard !cursor.hasFile else { return .later }
