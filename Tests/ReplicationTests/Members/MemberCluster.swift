@@ -147,7 +147,7 @@ final class MemberCluster {
     }
 
     /// Where a member's log ends; `nil` while another store takes its place.
-    private static func end(of member: Member) -> Position? {
+    static func end(of member: Member) -> Position? {
         do throws(EngineError) { return try member.engine?.history().end } catch { return nil }
     }
 

@@ -59,6 +59,12 @@ extension MemberCluster {
         }
     }
 
+    /// Whether two members' logs end at the same position; no, while a store is being replaced.
+    func haveSameLog(_ one: Int, _ other: Int) throws -> Bool {
+        guard let end = Self.end(of: try self[one]) else { return false }
+        return end == Self.end(of: try self[other])
+    }
+
     /// Whether two members have the same keys and values.
     func haveSameContents(_ one: Int, _ other: Int) throws -> Bool {
         try Self.contents(self[one]) == Self.contents(self[other])

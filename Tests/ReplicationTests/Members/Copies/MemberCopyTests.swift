@@ -138,9 +138,10 @@ import Testing
         try cluster.open(2)
         try await MemberCluster.wait("a copy is being made") { gate.isHolding }
         try await MemberCluster.wait("the other one is there") {
-            try cluster[1].engine != nil && cluster.haveSameContents(0, 1)
+            try cluster.haveSameLog(0, 1)
         }
         #expect(gate.isHolding)
+        #expect(try cluster.haveSameContents(0, 1))
         gate.open()
         try await cluster.waitUntilEqual()
         #expect(try cluster.haveSameContents(0, 2))
