@@ -14,11 +14,28 @@ extension Member {
         state.due = []
         defer {
             let due = state.due.take() ?? []
+            let settled = state.settled
+            state.settled = []
             lock.release()
             for wake in due { wake() }
+            Self.tell(settled)
         }
         return try body()
     }
+
+    /// Tells those whose wait is over. A thread outside of the tasks' pool would wake one of the
+    /// pool's threads for each task that it resumes, as that one is done with the task before by
+    /// then: where there are many, a task resumes them.
+    private static func tell(_ settled: [Wake]) {
+        guard settled.count > fewMax else {
+            for tell in settled { tell() }
+            return
+        }
+        Task { for tell in settled { tell() } }
+    }
+
+    /// So many are told sooner by whoever has settled them.
+    private static let fewMax = 4
 
     /// Gives an event to the core and begins what comes out of it. Needs the lock. The payload that
     /// the event names is forgotten unless an action names it too.

@@ -47,7 +47,9 @@ extension Member {
     ///   is closed or its store failed.
     public func promote(acceptLoss: Bool = false) async throws(ReplicationError) {
         guard let pending = try beginPromotion(acceptLoss: acceptLoss) else { return }
-        _ = await withCheckedContinuation { task in lock.with { pending.resume(task) } }
+        await withCheckedContinuation { (task: CheckedContinuation<Void, Never>) in
+            lock.with { pending.tell { _ in task.resume() } }
+        }
         let isLeading = lock.with { state.leading != nil }
         guard isLeading else { throw .promotionFailed }
     }

@@ -66,6 +66,8 @@ final class MemberState: @unchecked Sendable {
     /// What whoever holds the lock does once it is free; `nil` when it does not see to that, and
     /// everything is done at once. See ``Member/changing(_:)``.
     var due: [Wake]?
+    /// Tells those whose wait is over, once the lock is free; empty while ``due`` is `nil`.
+    var settled: [Wake] = []
     /// The jobs that whoever holds the lock does itself as far as it can, once it is free.
     var helped: JobQueue?
 
@@ -109,7 +111,8 @@ final class MemberState: @unchecked Sendable {
 
     /// Ends somebody's wait.
     func settle(_ pending: PendingOutcome, _ outcome: Outcome) {
-        if let resume = pending.settle(outcome) { wake(resume) }
+        guard let tell = pending.settle(outcome) else { return }
+        if due == nil { tell() } else { settled.append(tell) }
     }
 
     /// Wakes somebody, once the lock is free if whoever holds it sees to that.

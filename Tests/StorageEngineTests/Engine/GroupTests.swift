@@ -1,3 +1,4 @@
+import Glibc
 import StorageEngineTestSupport
 import Testing
 
@@ -36,6 +37,88 @@ import Testing
         }
     }
 
+    @Test func writesThatWereGatheredAreOneFrame() async throws {
+        let fileSystem = SimulatedFileSystem()
+        let engine = try openSimulated(fileSystem)
+        let writes = try (1...10).map { number in
+            GatheredWrite(try batch("\(number)", size: 10), sequence: nil, ack: .wal)
+        }
+        let before = engine.metrics.frames
+        try await engine.commit(writes)
+
+        #expect(try writes.map { try $0.position.sequence } == Array(1...10))
+        #expect(try writes.last?.position == engine.history().end)
+        #expect(engine.metrics.frames == before + 1)
+        let reopened = try openSimulated(fileSystem.crashed(.all))
+        #expect(try contents(reopened).count == 10)
+    }
+
+    @Test func aGatheredWriteThatIsRefusedDoesNotHinderTheOthers() async throws {
+        let engine = try openSimulated(SimulatedFileSystem()) { $0.sequences = .client }
+        let writes = try [5, 3, 7, 7, 9].map { sequence in
+            GatheredWrite(try batch("\(sequence)", size: 10), sequence: sequence, ack: .memory)
+        }
+        try await engine.commit(writes)
+
+        let reached = writes.map { write in
+            do throws(EngineError) { return try write.position.sequence } catch {
+                #expect(error.code == .invalidArgument)
+                return UInt64(0)
+            }
+        }
+        #expect(reached == [5, 0, 7, 0, 9])
+        #expect(engine.lastSequence == 9)
+    }
+
+    @Test func gatheredWritesFailTogetherWithTheLog() async throws {
+        let fileSystem = SimulatedFileSystem()
+        let engine = try openSimulated(fileSystem)
+        fileSystem.inject(
+            SimulatedFault(.write, errno: EIO, duration: .forever) { $0.hasSuffix(".log") }
+        )
+        for _ in 0..<2 {
+            let writes = try (0..<3).map { number in
+                GatheredWrite(try batch("\(number)", size: 10), sequence: nil, ack: .wal)
+            }
+            try await engine.commit(writes)
+            for write in writes { #expect(code { _ = try write.position } != nil) }
+        }
+        #expect(try contents(engine).isEmpty)
+    }
+
+    @Test func aClosedEngineTakesNoGatheredWrites() async throws {
+        let engine = try openSimulated(SimulatedFileSystem())
+        try await engine.close()
+        let write = GatheredWrite(try batch("a", size: 10), sequence: nil, ack: .wal)
+        let error = await #expect(throws: EngineError.self) { try await engine.commit([write]) }
+        #expect(error?.code == .closed)
+    }
+
+    /// Somebody else commits: the log thread does it afterwards.
+    @Test func gatheredWritesWaitForWhoeverCommits() async throws {
+        let engine = try openSimulated(SimulatedFileSystem())
+        let stepper = EngineStepper(engine)
+        let other = stepper.submit(try batch("other", size: 10), ack: .wal)
+        let unit = try #require(stepper.take(.writer))
+        let writes = try (0..<3).map { number in
+            GatheredWrite(try batch("\(number)", size: 10), sequence: nil, ack: .wal)
+        }
+        let committing = Task { try await engine.commit(writes) }
+        while !stepper.isLeftToLogThread { await Task.yield() }
+        stepper.perform(unit)
+        stepper.finish(unit)
+        while stepper.isLeftToLogThread {
+            let unit = try #require(stepper.take(.logThread))
+            stepper.perform(unit)
+            stepper.finish(unit)
+        }
+        try await committing.value
+
+        #expect(other.sequence == 1)
+        #expect(try writes.map { try $0.position.sequence } == [2, 3, 4])
+        #expect(engine.metrics.frames == 2)
+    }
+
     /// A put of bytes that do not compress.
     private func batch(_ key: String, size: Int) throws -> WriteBatch {
         var generator = SeededGenerator(seed: 1)
@@ -45,5 +128,12 @@ import Testing
             for: key
         )
         return batch
+    }
+}
+
+extension EngineStepper {
+    /// Whether a write waits that only the log thread commits.
+    fileprivate var isLeftToLogThread: Bool {
+        pipeline.lock.with { pipeline.state.queue.contains { $0.continuation != nil } }
     }
 }

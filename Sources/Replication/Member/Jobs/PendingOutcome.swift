@@ -6,15 +6,15 @@ internal import StorageEngine
 final class PendingOutcome: @unchecked Sendable {
     private var outcome: Outcome?
     private var condition: Condition?
-    private var task: CheckedContinuation<Outcome, Never>?
+    private var receiver: (@Sendable (Outcome) -> Void)?
 
-    /// Ends the wait; returns what resumes the task that waits, if one does.
+    /// Ends the wait; returns what tells whoever does not block, if somebody does not.
     func settle(_ outcome: Outcome) -> Wake? {
         guard self.outcome == nil else { return nil }
         self.outcome = outcome
         condition?.signal()
-        guard let task = task.take() else { return nil }
-        return { task.resume(returning: outcome) }
+        guard let receiver = receiver.take() else { return nil }
+        return { receiver(outcome) }
     }
 
     /// Waits for the outcome; lets the lock go meanwhile.
@@ -27,9 +27,9 @@ final class PendingOutcome: @unchecked Sendable {
         }
     }
 
-    /// Resumes a task once the outcome is there.
-    func resume(_ task: CheckedContinuation<Outcome, Never>) {
-        if let outcome { return task.resume(returning: outcome) }
-        self.task = task
+    /// Has somebody told of the outcome, once, as soon as it is there.
+    func tell(_ receiver: @escaping @Sendable (Outcome) -> Void) {
+        if let outcome { return receiver(outcome) }
+        self.receiver = receiver
     }
 }

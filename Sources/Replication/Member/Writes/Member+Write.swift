@@ -27,6 +27,11 @@ extension Member {
         replicas: Requirement = .none,
         sequence: UInt64? = nil
     ) async throws -> ReplicatedReceipt {
+        let manyWrite = gathering.enter()
+        defer { gathering.leave() }
+        if manyWrite, !batch.isEmpty, ack <= .wal {
+            return try await writeWithOthers(batch, ack, replicas, sequence)
+        }
         let engine = try leadingEngine(replicas)
         let (written, error) = await Self.commit(batch, ack, sequence, engine)
         guard let written else {
@@ -36,9 +41,9 @@ extension Member {
         if written.reached >= ack {
             // The lock is taken once.
             let outcome = await withCheckedContinuation { task in
-                _ = enroll(written.position, ack, replicas, resuming: task)
+                _ = enroll(written.position, ack, replicas) { task.resume(returning: $0) }
             }
-            return try Self.result(outcome, written, ack)
+            return try Self.result(outcome, written.position, ack)
         }
         let (ticket, pending) = enroll(written.position, ack, replicas)
         do {
@@ -46,7 +51,7 @@ extension Member {
         } catch {
             throw indeterminate(written, ticket, error)
         }
-        return try Self.result(await outcome(of: pending), written, ack)
+        return try Self.result(await outcome(of: pending), written.position, ack)
     }
 
     private static func commit(
@@ -70,7 +75,7 @@ extension Member {
         await withCheckedContinuation { task in
             changing {
                 notePoints()
-                pending.resume(task)
+                pending.tell { task.resume(returning: $0) }
             }
         }
     }
@@ -144,7 +149,7 @@ extension Member {
             notePoints()
             return pending.block(lock)
         }
-        return try Self.result(outcome, written, ack)
+        return try Self.result(outcome, written.position, ack)
     }
 
     /// Sets the value of a key, as a batch of one operation; blocks the calling thread.
@@ -189,19 +194,22 @@ extension Member {
 
     /// The store, when the member leads and the requirement can be met at all.
     private func leadingEngine(_ replicas: Requirement) throws(ReplicationError) -> Engine {
-        try lock.with { () throws(ReplicationError) in
-            guard state.phase == .open else { throw .store(.closed) }
-            guard state.core.admits(replicas) else {
-                throw .tooManyFollowers(
-                    asked: replicas.count(of: membership),
-                    configured: membership.followersMax
-                )
-            }
-            if let failure = state.failure { throw .store(failure) }
-            guard state.leading != nil, let engine = state.engine else { throw notLeader }
-            if replicas.waitsForDisks { noteDiskAwaited() }
-            return engine
+        try lock.with { () throws(ReplicationError) in try admit(replicas) }
+    }
+
+    /// The store, when the member leads and the requirement can be met at all. Needs the lock.
+    func admit(_ replicas: Requirement) throws(ReplicationError) -> Engine {
+        guard state.phase == .open else { throw .store(.closed) }
+        guard state.core.admits(replicas) else {
+            throw .tooManyFollowers(
+                asked: replicas.count(of: membership),
+                configured: membership.followersMax
+            )
         }
+        if let failure = state.failure { throw .store(failure) }
+        guard state.leading != nil, let engine = state.engine else { throw notLeader }
+        if replicas.waitsForDisks { noteDiskAwaited() }
+        return engine
     }
 
     /// Needs the lock.
@@ -210,7 +218,7 @@ extension Member {
         return .notLeader(hint: holder == id ? nil : holder)
     }
 
-    private func refusal(_ error: (any Error)?) -> ReplicationError {
+    func refusal(_ error: (any Error)?) -> ReplicationError {
         guard let error = error as? EngineError else { return .store(.closed) }
         return lock.with {
             if error.code == .notLeader { return notLeader }
@@ -219,42 +227,63 @@ extension Member {
         }
     }
 
-    /// Tells the core of a record and of who waits for it: a task, or whoever asks for the outcome
-    /// later.
+    /// Tells the core of a record and of who waits for it: a receiver, or whoever asks for the
+    /// outcome later.
     func enroll(
         _ position: Position,
         _ ack: AckPoint,
         _ replicas: Requirement,
-        resuming task: CheckedContinuation<Outcome, Never>? = nil
+        receiver: (@Sendable (Outcome) -> Void)? = nil
     ) -> (ticket: UInt64, PendingOutcome) {
         let pending = PendingOutcome()
         let ticket = changing {
-            let ticket = state.addTicket(pending)
-            defer { if let task { pending.resume(task) } }
-            guard state.phase == .open, !state.isRestarting,
-                let leadership = state.core.leadership,
-                position.epoch.number <= leadership.epoch.number,
-                position.epoch.term == leadership.epoch.term
-            else {
-                state.tickets[ticket] = nil
-                state.settle(pending, .lost(position))
-                return ticket
-            }
             // Who is alone can do no better than hand out the record itself.
-            if state.tickets.count == 1, replicas != .none { state.helped = feed.jobs }
+            if state.tickets.isEmpty, replicas != .none { state.helped = feed.jobs }
             defer { state.helped = nil }
-            noteAppended(position)
-            notePoints()
-            let write = Write(
-                ticket: ticket,
-                sequence: position.sequence,
-                local: ack,
-                requirement: replicas
-            )
-            give(.write(write))
-            return ticket
+            noteWritten(position)
+            defer { if let receiver { pending.tell(receiver) } }
+            return enter(position, ack, replicas, pending)
         }
         return (ticket, pending)
+    }
+
+    /// Tells the core of a record that the store has made. Needs the lock.
+    func noteWritten(_ position: Position) {
+        guard leads(position) else { return }
+        noteAppended(position)
+        notePoints()
+    }
+
+    /// Tells the core of somebody who waits for a record that it knows of; returns the ticket.
+    /// Needs the lock.
+    func enter(
+        _ position: Position,
+        _ ack: AckPoint,
+        _ replicas: Requirement,
+        _ pending: PendingOutcome
+    ) -> UInt64 {
+        let ticket = state.addTicket(pending)
+        guard leads(position) else {
+            state.tickets[ticket] = nil
+            state.settle(pending, .lost(position))
+            return ticket
+        }
+        let write = Write(
+            ticket: ticket,
+            sequence: position.sequence,
+            local: ack,
+            requirement: replicas
+        )
+        give(.write(write))
+        return ticket
+    }
+
+    /// Whether the member leads in the term in which a record was made. Needs the lock.
+    private func leads(_ position: Position) -> Bool {
+        guard state.phase == .open, !state.isRestarting, let leadership = state.core.leadership
+        else { return false }
+        return position.epoch.number <= leadership.epoch.number
+            && position.epoch.term == leadership.epoch.term
     }
 
     private func indeterminate(
@@ -274,19 +303,19 @@ extension Member {
         return .indeterminate(receipt, .store(error))
     }
 
-    private static func result(
+    static func result(
         _ outcome: Outcome,
-        _ written: WriteReceipt,
+        _ position: Position,
         _ ack: AckPoint
     ) throws(ReplicationError) -> ReplicatedReceipt {
         switch outcome {
         case .acked(let receipt):
-            return ReplicatedReceipt(position: written.position, local: ack, receipt)
+            return ReplicatedReceipt(position: position, local: ack, receipt)
         case .indeterminate(let receipt, let doubt):
             let reason: ReplicationError.Reason =
                 doubt == .tooFewFollowers ? .tooFewFollowers : .noLongerLeading
             throw .indeterminate(
-                ReplicatedReceipt(position: written.position, local: ack, receipt),
+                ReplicatedReceipt(position: position, local: ack, receipt),
                 reason
             )
         }

@@ -53,15 +53,7 @@ extension CommitPipeline {
     }
 
     func receipt(_ result: Result, _ ack: AckPoint) -> WriteReceipt {
-        WriteReceipt(
-            position: Position(
-                epoch: result.epoch,
-                sequence: result.sequence,
-                logHash: result.logHash
-            ),
-            reached: ack,
-            pipeline: self
-        )
+        WriteReceipt(position: Position(result), reached: ack, pipeline: self)
     }
 
     /// Commits a write and waits for its ack point; the thread does the work that nobody else does.

@@ -51,6 +51,46 @@ extension CommitPipeline {
         wakeLogThreadIfNeeded()
     }
 
+    /// Commits writes that were gathered, and waits until the outcome of each is known: at once, in
+    /// the page cache, when nobody else writes.
+    func commit(_ tickets: [Ticket]) async {
+        let start = now
+        begin(tickets)
+        for ticket in tickets where !ticket.isDone {
+            await withUnsafeContinuation { leave(ticket, to: $0) }
+        }
+        let duration = now - start
+        for ticket in tickets {
+            if case .done = ticket.outcome {
+                metrics.writes(ticket.ack).record(nanoseconds: duration)
+            }
+        }
+    }
+
+    /// Enqueues gathered writes, and does what can be done of them without waiting.
+    private func begin(_ tickets: [Ticket]) {
+        lock.acquire()
+        defer { lock.release() }
+        if let refusal {
+            for ticket in tickets {
+                ticket.outcome = .failed(refusal)
+                settle(ticket)
+            }
+            return
+        }
+        state.queue += tickets
+        while !tickets.allSatisfy(\.isDone), let work = takeCommit() { perform(unlocked: work) }
+    }
+
+    /// Leaves a write that is enqueued to the log thread, unless it is done.
+    private func leave(_ ticket: Ticket, to continuation: UnsafeContinuation<Void, Never>) {
+        lock.with {
+            guard !ticket.isDone else { return continuation.resume() }
+            ticket.continuation = continuation
+            wakeLogThreadIfNeeded()
+        }
+    }
+
     /// Waits until a sequence has reached a point.
     func wait(for sequence: UInt64, _ point: AckPoint) async throws(EngineError) {
         let waiter = Waiter(sequence: sequence, point: point)

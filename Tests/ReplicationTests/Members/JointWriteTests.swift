@@ -1,0 +1,285 @@
+import Glibc
+import ReplicationTestSupport
+import StorageEngineTestSupport
+import Testing
+
+@testable import Replication
+@testable import StorageEngine
+
+/// Writes of several tasks at a time are committed together, and each has its own outcome.
+@Suite(.serialized, .timeLimit(.minutes(2))) struct JointWriteTests {
+    @Test func onlyOneAtATimeSeesToWhatHasGathered() {
+        let gathering = Gathering<Int>(fewMax: 1, countMax: 3)
+        #expect(gathering.add(1))
+        for number in 2...4 { #expect(!gathering.add(number)) }
+        #expect(gathering.next() == [1, 2, 3])
+        #expect(!gathering.add(5), "whoever commits comes for more")
+        #expect(gathering.next() == [4, 5])
+        #expect(gathering.next() == nil)
+        #expect(gathering.add(6))
+        #expect(gathering.next() == [6])
+    }
+
+    @Test func whoWritesKnowsWhetherManyDo() {
+        let gathering = Gathering<Int>(fewMax: 2, countMax: 3)
+        #expect(!gathering.enter() && !gathering.enter())
+        #expect(gathering.enter())
+        gathering.leave()
+        #expect(gathering.enter())
+        for _ in 0..<3 { gathering.leave() }
+        #expect(!gathering.enter() && !gathering.enter())
+    }
+
+    /// Whoever is told to see to what has gathered does so until there is nothing.
+    @Test func everythingThatIsAddedIsTakenOnceAndInOrder() {
+        let gathering = Gathering<(adder: Int, number: Int)>(fewMax: 1, countMax: 8)
+        let taken = TakenNumbers(adders: 4)
+        let threads = (0..<4).map { adder in
+            WorkerThread(name: "adder") {
+                for number in 0..<5_000 where gathering.add((adder, number)) {
+                    taken.addAll(of: gathering)
+                }
+            }
+        }
+        for thread in threads { thread.join() }
+        #expect(taken.next == [5_000, 5_000, 5_000, 5_000])
+    }
+
+    /// While the store takes nothing, those that write gather.
+    @Test func whatHasGatheredIsInTheLogTogether() async throws {
+        let cluster = try MemberCluster(voters: 2)
+        let members = try await cluster.start()
+        let engine = try #require(members[0].engine)
+        let pipeline = try #require(engine.pipeline)
+        pipeline.lock.with { pipeline.state.boundaryWaiterCount += 1 }
+        let before = engine.metrics.frames
+        let writers = Task {
+            try await withThrowingTaskGroup(of: ReplicatedReceipt.self) { group in
+                for task in 0..<20 {
+                    group.addTask {
+                        try await members[0].put(
+                            "\(task)",
+                            for: "key \(task)",
+                            ack: .wal,
+                            replicas: .followers(1, at: .wal)
+                        )
+                    }
+                }
+                return try await group.reduce(into: []) { $0.append($1) }
+            }
+        }
+        try await MemberCluster.wait("all of them wait") {
+            pipeline.lock.with { pipeline.state.queue.count } + members[0].gathering.count == 20
+        }
+        pipeline.lock.with {
+            pipeline.state.boundaryWaiterCount -= 1
+            pipeline.dispatch()
+        }
+
+        let receipts = try await writers.value
+        #expect(Set(receipts.map(\.position.sequence)).count == 20)
+        #expect(receipts.allSatisfy { $0.local == .wal && $0.followers(at: .wal) == 1 })
+        #expect(engine.metrics.frames - before <= 4)
+        try await cluster.waitUntilEqual()
+        #expect(try MemberCluster.contents(members[1]).count == 20)
+    }
+
+    @Test func eachOfThoseThatWriteTogetherHasItsOwnOutcome() async throws {
+        let cluster = try MemberCluster(voters: 2)
+        let members = try await cluster.start()
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            for task in 0..<32 {
+                group.addTask { try await Self.write(members[0], task) }
+            }
+            try await group.waitForAll()
+        }
+        try await cluster.waitUntilEqual()
+        let contents = try MemberCluster.contents(members[1])
+        #expect(contents.count == 24 * 50)
+        #expect(contents.values.allSatisfy { $0 == "written" })
+    }
+
+    /// A quarter of the tasks asks for more followers than there are.
+    private static func write(_ leader: Member, _ task: Int) async throws {
+        for number in 0..<50 {
+            let key = "\(task)-\(number)"
+            guard task % 4 == 0 else {
+                let replicas = Requirement.followers(task % 2, at: .applied)
+                let ack = task % 4 == 1 ? AckPoint.memory : .wal
+                let receipt = try await leader.put(
+                    "written",
+                    for: key,
+                    ack: ack,
+                    replicas: replicas
+                )
+                #expect(receipt.local >= ack && receipt.followers(at: .applied) >= task % 2)
+                continue
+            }
+            let error = await #expect(throws: ReplicationError.self) {
+                try await leader.put(
+                    "refused",
+                    for: key,
+                    ack: .wal,
+                    replicas: .followers(2, at: .wal)
+                )
+            }
+            #expect(error == .tooManyFollowers(asked: 2, configured: 1))
+        }
+    }
+
+    /// Those that were too late for their sequence are refused, and nobody else.
+    @Test func sequencesOfTheCallersOwnAreRefusedOneByOne() async throws {
+        let cluster = try MemberCluster(voters: 2)
+        cluster.options.engine.sequences = .client
+        let members = try await cluster.start()
+        let (first, accepted) = (members[0].engine?.lastSequence ?? 0, WrittenSequences())
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            for task in 1...16 {
+                group.addTask {
+                    for number in 0..<20 {
+                        let sequence = first + UInt64(number * 16 + task)
+                        try await Self.write(members[0], at: sequence, accepted)
+                    }
+                }
+            }
+            try await group.waitForAll()
+        }
+        try await cluster.waitUntilEqual()
+        let keys = try MemberCluster.contents(members[1]).keys.compactMap { UInt64($0) }
+        #expect(accepted.sequences == keys.sorted())
+        #expect(accepted.sequences.last == first + 16 * 20)
+    }
+
+    private static func write(
+        _ leader: Member,
+        at sequence: UInt64,
+        _ accepted: WrittenSequences
+    ) async throws {
+        var batch = WriteBatch()
+        try batch.put("value", for: "\(sequence)")
+        do {
+            let receipt = try await leader.write(
+                batch,
+                ack: .wal,
+                replicas: .followers(1, at: .received),
+                sequence: sequence
+            )
+            accepted.add(receipt.position.sequence, asked: sequence)
+        } catch ReplicationError.store(let error) {
+            #expect(error.code == .invalidArgument)
+        }
+    }
+
+    @Test func aFollowerRefusesAllThatHasGathered() async throws {
+        let cluster = try MemberCluster(voters: 2)
+        let members = try await cluster.start()
+        try await MemberCluster.wait("it follows") { members[1].status.activity == .following }
+        let leader = cluster.ids[0]
+        await withTaskGroup(of: Void.self) { group in
+            for task in 0..<16 {
+                group.addTask {
+                    let error = await #expect(throws: ReplicationError.self) {
+                        try await members[1].put("1", for: "\(task)", ack: .wal)
+                    }
+                    #expect(error == .notLeader(hint: leader))
+                }
+            }
+        }
+        #expect(try MemberCluster.contents(members[0]).isEmpty)
+    }
+
+    /// Nobody waits for ever: not when the log fails, nor when the member is closed.
+    @Test(arguments: [true, false])
+    func whoWritesAsTheMemberEndsIsTold(byFault: Bool) async throws {
+        let cluster = try MemberCluster(voters: 2)
+        let disk = SimulatedFileSystem()
+        cluster.disks[0] = disk
+        let leader = try await cluster.start()[0]
+        let (acked, ended) = (WrittenSequences(), WrittenSequences())
+        let writers = Task {
+            await withTaskGroup(of: Void.self) { group in
+                for task in 0..<32 {
+                    group.addTask {
+                        await Self.writeUntilRefused(leader, "\(task)", acked)
+                        ended.add(UInt64(task), asked: UInt64(task))
+                    }
+                }
+            }
+        }
+        try await MemberCluster.wait("many were written") { acked.sequences.count > 1_000 }
+        if byFault {
+            disk.inject(
+                SimulatedFault(.write, errno: EIO, duration: .forever) { $0.hasSuffix(".log") }
+            )
+        } else {
+            try cluster.close(0)
+        }
+        try await MemberCluster.wait("all were told") { ended.sequences.count == 32 }
+        await writers.value
+        disk.removeFaults()
+        if !byFault { try cluster.open(0) }
+        try await cluster.waitUntilEqual()
+        #expect(try MemberCluster.contents(cluster[1]).count >= acked.sequences.count)
+    }
+
+    private static func writeUntilRefused(
+        _ leader: Member,
+        _ key: String,
+        _ acked: WrittenSequences
+    ) async {
+        for number in 0... {
+            do {
+                let receipt = try await leader.put(
+                    "1",
+                    for: "\(key)-\(number)",
+                    ack: .wal,
+                    replicas: .followers(1, at: .wal)
+                )
+                acked.add(receipt.position.sequence, asked: receipt.position.sequence)
+            } catch {
+                return
+            }
+        }
+    }
+}
+
+/// What was taken of each adder's numbers, which must come in order.
+private final class TakenNumbers: @unchecked Sendable {
+    private let lock = Lock()
+    // The lock.
+    private var taken: [Int]
+
+    init(adders: Int) { taken = Array(repeating: 0, count: adders) }
+
+    /// Each adder's next number.
+    var next: [Int] { lock.with { taken } }
+
+    func addAll(of gathering: Gathering<(adder: Int, number: Int)>) {
+        while let group = gathering.next() {
+            #expect(!group.isEmpty && group.count <= gathering.countMax)
+            for (adder, number) in group { add(number, of: adder) }
+        }
+    }
+
+    private func add(_ number: Int, of adder: Int) {
+        lock.with {
+            #expect(taken[adder] == number)
+            taken[adder] = number + 1
+        }
+    }
+}
+
+/// The sequences of writes that were acknowledged.
+private final class WrittenSequences: @unchecked Sendable {
+    private let lock = Lock()
+    // The lock.
+    private var added: [UInt64] = []
+
+    /// In order.
+    var sequences: [UInt64] { lock.with { added.sorted() } }
+
+    func add(_ sequence: UInt64, asked: UInt64) {
+        #expect(sequence == asked)
+        lock.with { added.append(sequence) }
+    }
+}
