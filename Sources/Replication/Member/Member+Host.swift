@@ -23,19 +23,19 @@ extension Member {
         return try body()
     }
 
-    /// Tells those whose wait is over. A thread outside of the tasks' pool would wake one of the
-    /// pool's threads for each task that it resumes, as that one is done with the task before by
-    /// then: where there are many, a task resumes them.
+    /// Tells those whose wait is over, without the lock. A thread outside of the tasks' pool would
+    /// wake one of the pool's threads for each task that it resumes, as that one is done with the
+    /// task before by then: where there are many, a task resumes them.
     private static func tell(_ settled: [Wake]) {
-        guard settled.count > fewMax else {
+        guard settled.count > toldAtOnceMax else {
             for tell in settled { tell() }
             return
         }
-        Task { for tell in settled { tell() } }
+        Task.detached { for tell in settled { tell() } }
     }
 
     /// So many are told sooner by whoever has settled them.
-    private static let fewMax = 4
+    private static let toldAtOnceMax = 4
 
     /// Gives an event to the core and begins what comes out of it. Needs the lock. The payload that
     /// the event names is forgotten unless an action names it too.
@@ -184,6 +184,8 @@ extension Member {
 
     /// A pack up to this size, packed and unpacked, is verified in no time.
     private static let quickSizeMax: UInt64 = 64 << 10
+    /// Bytes of records that threads take in which must not wait: some 100 µs of work.
+    private static let smallSizeMax: UInt64 = 16 << 10
 
     /// Takes what the links deliver; returns whether it did. Any thread, without the lock.
     func receive(_ packet: Packet, from sender: UniqueID, mayWait: Bool) -> Bool {
@@ -193,8 +195,8 @@ extension Member {
             else { return false }
             guard let records = verify(pack, packet.payload, session, from: sender) else { break }
             changing {
-                // Of what many write, the store's own thread takes in more at a time.
-                if !mayWait, pack.first == pack.last { state.helped = storeJobs }
+                // What is small is in the page cache before another thread would be awake.
+                if !mayWait, pack.size <= Self.smallSizeMax { state.helped = storeJobs }
                 defer { state.helped = nil }
                 if pack.isAwaitedOnDisk { noteDiskAwaited() }
                 var pack = pack

@@ -41,7 +41,7 @@ import Testing
         let fileSystem = SimulatedFileSystem()
         let engine = try openSimulated(fileSystem)
         let writes = try (1...10).map { number in
-            GatheredWrite(try batch("\(number)", size: 10), sequence: nil, ack: .wal)
+            GatheredWrite(try batch("\(number)", size: 10), ack: .wal, since: 0)
         }
         let before = engine.metrics.frames
         try await engine.commit(writes)
@@ -55,8 +55,9 @@ import Testing
 
     @Test func aGatheredWriteThatIsRefusedDoesNotHinderTheOthers() async throws {
         let engine = try openSimulated(SimulatedFileSystem()) { $0.sequences = .client }
-        let writes = try [5, 3, 7, 7, 9].map { sequence in
-            GatheredWrite(try batch("\(sequence)", size: 10), sequence: sequence, ack: .memory)
+        let writes = try [UInt64(5), 3, 7, 7, 9].map { sequence -> GatheredWrite in
+            let batch = try batch("\(sequence)", size: 10)
+            return GatheredWrite(batch, sequence: sequence, ack: .memory, since: 0)
         }
         try await engine.commit(writes)
 
@@ -78,7 +79,7 @@ import Testing
         )
         for _ in 0..<2 {
             let writes = try (0..<3).map { number in
-                GatheredWrite(try batch("\(number)", size: 10), sequence: nil, ack: .wal)
+                GatheredWrite(try batch("\(number)", size: 10), ack: .wal, since: 0)
             }
             try await engine.commit(writes)
             for write in writes { #expect(code { _ = try write.position } != nil) }
@@ -86,10 +87,42 @@ import Testing
         #expect(try contents(engine).isEmpty)
     }
 
+    /// What needs no append goes on, behind those that failed.
+    @Test func gatheredWritesThatNeedNoAppendDoNotFailWithIt() async throws {
+        let fileSystem = SimulatedFileSystem()
+        let engine = try openSimulated(fileSystem)
+        _ = try EngineStepper(engine).put("0", for: "first", ack: .wal)
+        fileSystem.inject(SimulatedFault(.write, errno: ENOSPC) { $0.hasSuffix(".log") })
+        let writes = try [AckPoint.memory, .wal, .memory].enumerated().map { number, ack in
+            GatheredWrite(try batch("\(number)", size: 10), ack: ack, since: 0)
+        }
+        try await engine.commit(writes)
+
+        #expect(code { _ = try writes[1].position } == .noSpace)
+        #expect(try writes[0].position.sequence < writes[2].position.sequence)
+        #expect(try contents(engine).keys.sorted() == ["0", "2", "first"])
+    }
+
+    /// Nobody waits for an engine that was dropped.
+    @Test func gatheredWritesEndWithTheEngine() async throws {
+        let engine = try openSimulated(SimulatedFileSystem())
+        let stepper = EngineStepper(engine)
+        _ = stepper.submit(try batch("other", size: 10), ack: .wal)
+        let unit = try #require(stepper.take(.writer))
+        let write = GatheredWrite(try batch("a", size: 10), ack: .wal, since: 0)
+        let committing = Task { try await engine.commit([write]) }
+        while !stepper.isLeftToLogThread { await Task.yield() }
+        engine.abandon()
+        try await committing.value
+        #expect(code { _ = try write.position } == .closed)
+        stepper.perform(unit)
+        stepper.finish(unit)
+    }
+
     @Test func aClosedEngineTakesNoGatheredWrites() async throws {
         let engine = try openSimulated(SimulatedFileSystem())
         try await engine.close()
-        let write = GatheredWrite(try batch("a", size: 10), sequence: nil, ack: .wal)
+        let write = GatheredWrite(try batch("a", size: 10), ack: .wal, since: 0)
         let error = await #expect(throws: EngineError.self) { try await engine.commit([write]) }
         #expect(error?.code == .closed)
     }
@@ -101,7 +134,7 @@ import Testing
         let other = stepper.submit(try batch("other", size: 10), ack: .wal)
         let unit = try #require(stepper.take(.writer))
         let writes = try (0..<3).map { number in
-            GatheredWrite(try batch("\(number)", size: 10), sequence: nil, ack: .wal)
+            GatheredWrite(try batch("\(number)", size: 10), ack: .wal, since: 0)
         }
         let committing = Task { try await engine.commit(writes) }
         while !stepper.isLeftToLogThread { await Task.yield() }

@@ -6,13 +6,13 @@ internal import Synchronization
 ///
 /// Thread safety: every method may be called from any thread.
 final class Gathering<Element: Sendable>: @unchecked Sendable {
-    /// Where no more tasks than this are writing, each is done sooner by itself.
+    /// Where no more writes than this are under way, each is done sooner by itself.
     let fewMax: Int
     /// The most that are taken together: while the leader commits some, its followers take in those
     /// before, and with all of them in one group each would wait for the other.
     let countMax: Int
 
-    private let taskCount = Atomic(0)
+    private let underWay = Atomic(0)
     private let lock = Lock()
     // The lock.
     private var elements: [Element] = []
@@ -24,11 +24,11 @@ final class Gathering<Element: Sendable>: @unchecked Sendable {
         self.countMax = countMax
     }
 
-    /// Notes that a task begins to write; returns whether many do.
-    func enter() -> Bool { taskCount.add(1, ordering: .relaxed).newValue > fewMax }
+    /// Notes that a write begins; returns whether many are under way.
+    func enter() -> Bool { underWay.add(1, ordering: .relaxed).newValue > fewMax }
 
-    /// Notes that a task's write has ended.
-    func leave() { taskCount.subtract(1, ordering: .relaxed) }
+    /// Notes that a write has ended.
+    func leave() { underWay.subtract(1, ordering: .relaxed) }
 
     /// Adds a write; returns whether the caller has to see to it that it is committed.
     func add(_ element: Element) -> Bool {

@@ -3,15 +3,54 @@ internal import StorageEngine
 /// A task's write that is committed together with those of others.
 struct JointWrite: Sendable {
     let write: GatheredWrite
-    let ack: AckPoint
-    let replicas: Requirement
-    let task: CheckedContinuation<Result<ReplicatedReceipt, ReplicationError>, Never>
+    let waiter: Waiter
+
+    /// The task, and what it waits for.
+    final class Waiter: Sendable {
+        let ack: AckPoint
+        let replicas: Requirement
+        private let task: CheckedContinuation<Result<ReplicatedReceipt, ReplicationError>, Never>
+
+        init(
+            _ ack: AckPoint,
+            _ replicas: Requirement,
+            _ task: CheckedContinuation<Result<ReplicatedReceipt, ReplicationError>, Never>
+        ) {
+            self.ack = ack
+            self.replicas = replicas
+            self.task = task
+        }
+
+        /// Resumes the task, whose write is not in the history, or not known to be.
+        func refuse(_ error: ReplicationError) { task.resume(returning: .failure(error)) }
+
+        /// Resumes the task, whose write is in the history.
+        func end(_ outcome: Outcome, at position: Position) {
+            let result = Result { () throws(ReplicationError) in
+                try Member.result(outcome, position, ack)
+            }
+            task.resume(returning: result)
+        }
+    }
 }
 
 /// Writes of several tasks at a time, which are committed together.
 extension Member {
-    /// Commits a batch together with those of other tasks, and waits for its own point, memory or
-    /// the log, and that of followers.
+    /// Larger batches are written by themselves: to copy them costs more than it saves.
+    private static let gatheredSizeMax = 16 << 10
+
+    /// Whether it may help to commit a batch together with others. Who waits for no follower is
+    /// done at once by itself, and who waits for a disk shares the sync.
+    static func mayGather(
+        _ batch: borrowing WriteBatch,
+        _ ack: AckPoint,
+        _ replicas: Requirement
+    ) -> Bool {
+        replicas != .none && ack <= .wal && !batch.isEmpty && batch.encodedSize <= gatheredSizeMax
+    }
+
+    /// Commits a batch together with those of other tasks, and waits for its own point and that of
+    /// followers.
     func writeWithOthers(
         _ batch: borrowing WriteBatch,
         _ ack: AckPoint,
@@ -19,10 +58,11 @@ extension Member {
         _ sequence: UInt64?
     ) async throws -> ReplicatedReceipt {
         try Task.checkCancellation()
-        let write = GatheredWrite(batch, sequence: sequence, ack: ack)
+        let start = environment.time.monotonicNanoseconds
+        let write = GatheredWrite(batch, sequence: sequence, ack: ack, since: start)
         let result = await withCheckedContinuation { task in
-            let joint = JointWrite(write: write, ack: ack, replicas: replicas, task: task)
-            if gathering.add(joint) { Task { await commitGathered() } }
+            let joint = JointWrite(write: write, waiter: JointWrite.Waiter(ack, replicas, task))
+            if gathering.add(joint) { Task.detached { [self] in await commitGathered() } }
         }
         return try result.get()
     }
@@ -40,7 +80,7 @@ extension Member {
             try await engine.commit(admitted.map(\.write))
         } catch {
             let refusal = refusal(error)
-            for write in admitted { write.task.resume(returning: .failure(refusal)) }
+            for joint in admitted { joint.waiter.refuse(refusal) }
             return
         }
         enroll(admitted)
@@ -49,18 +89,18 @@ extension Member {
     /// Those that the store may take, and the store; the others are refused.
     private func admit(_ group: [JointWrite]) -> ([JointWrite], Engine?) {
         let answers = lock.with {
-            group.map { write in
-                Result { () throws(ReplicationError) in try admit(write.replicas) }
+            group.map { joint in
+                Result { () throws(ReplicationError) in try admit(joint.waiter.replicas) }
             }
         }
         var engine: Engine?
         var admitted: [JointWrite] = []
-        for (write, answer) in zip(group, answers) {
+        for (joint, answer) in zip(group, answers) {
             switch answer {
             case .success(let store):
                 engine = store
-                admitted.append(write)
-            case .failure(let error): write.task.resume(returning: .failure(error))
+                admitted.append(joint)
+            case .failure(let error): joint.waiter.refuse(error)
             }
         }
         return (admitted, engine)
@@ -68,32 +108,22 @@ extension Member {
 
     /// Tells the core of records, and of who waits for them.
     private func enroll(_ group: [JointWrite]) {
-        let written = group.compactMap { write -> (JointWrite, Position)? in
+        let written = group.compactMap { joint -> (waiter: JointWrite.Waiter, at: Position)? in
             do throws(EngineError) {
-                return (write, try write.write.position)
+                return (joint.waiter, try joint.write.position)
             } catch {
-                write.task.resume(returning: .failure(refusal(error)))
+                joint.waiter.refuse(refusal(error))
                 return nil
             }
         }
-        guard let last = written.max(by: { $0.1.sequence < $1.1.sequence }) else { return }
+        guard let last = written.max(by: { $0.at.sequence < $1.at.sequence }) else { return }
         changing {
-            noteWritten(last.1)
-            for (write, position) in written {
+            noteWritten(last.at)
+            for (waiter, position) in written {
                 let pending = PendingOutcome()
-                pending.tell { write.end($0, at: position) }
-                _ = enter(position, write.ack, write.replicas, pending)
+                pending.tell { waiter.end($0, at: position) }
+                _ = enter(position, waiter.ack, waiter.replicas, pending)
             }
         }
-    }
-}
-
-extension JointWrite {
-    /// Resumes the task, whose write is in the history.
-    fileprivate func end(_ outcome: Outcome, at position: Position) {
-        let result = Result { () throws(ReplicationError) in
-            try Member.result(outcome, position, ack)
-        }
-        task.resume(returning: result)
     }
 }

@@ -27,9 +27,9 @@ extension Member {
         replicas: Requirement = .none,
         sequence: UInt64? = nil
     ) async throws -> ReplicatedReceipt {
-        let manyWrite = gathering.enter()
-        defer { gathering.leave() }
-        if manyWrite, !batch.isEmpty, ack <= .wal {
+        let mayGather = Self.mayGather(batch, ack, replicas)
+        defer { if mayGather { gathering.leave() } }
+        if mayGather, gathering.enter() {
             return try await writeWithOthers(batch, ack, replicas, sequence)
         }
         let engine = try leadingEngine(replicas)

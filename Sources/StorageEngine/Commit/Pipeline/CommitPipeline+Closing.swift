@@ -107,6 +107,7 @@ extension CommitPipeline {
             appended.store(state.lastSequence, ordering: .releasing)
             synced.store(state.lastSequence, ordering: .sequentiallyConsistent)
         }
+        failQueue(.closed)
         for waiter in state.waiters { waiter.failure = failure.map(Self.indeterminate) }
         failFeedWaiters(.closed)
         let waiters = state.waiters

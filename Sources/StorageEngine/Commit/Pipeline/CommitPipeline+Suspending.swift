@@ -53,17 +53,17 @@ extension CommitPipeline {
 
     /// Commits writes that were gathered, and waits until the outcome of each is known: at once, in
     /// the page cache, when nobody else writes.
-    func commit(_ tickets: [Ticket]) async {
-        let start = now
+    func commitGathered(_ writes: [GatheredWrite]) async {
+        let tickets = writes.map(\.ticket)
         begin(tickets)
-        for ticket in tickets where !ticket.isDone {
+        // With the last one nearly always all are done.
+        for ticket in tickets.reversed() where !ticket.isDone {
             await withUnsafeContinuation { leave(ticket, to: $0) }
         }
-        let duration = now - start
-        for ticket in tickets {
-            if case .done = ticket.outcome {
-                metrics.writes(ticket.ack).record(nanoseconds: duration)
-            }
+        let end = now
+        for write in writes {
+            guard case .done = write.ticket.outcome else { continue }
+            metrics.writes(write.ticket.ack).record(nanoseconds: end - write.start)
         }
     }
 

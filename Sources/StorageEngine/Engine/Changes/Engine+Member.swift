@@ -88,12 +88,14 @@ extension Engine {
     /// - Throws: ``EngineError``; writes are refused all the same.
     package func stopLeading() throws(EngineError) { try writable().stopLeading() }
 
-    /// Commits writes one after the other, each of them all or nothing, in as few steps as may be;
-    /// suspends meanwhile. What came of each it says itself.
+    /// Commits writes, each of them all or nothing, in as few steps as may be; suspends meanwhile.
+    /// What came of each it says itself. They are sequenced in order, but for those that need no
+    /// append, which do not wait for the others.
     ///
+    /// - Parameter writes: Each is committed once.
     /// - Throws: ``EngineError`` with code `closed` or `readOnly`; nothing was written then.
     package func commit(_ writes: [GatheredWrite]) async throws(EngineError) {
-        await (try writable()).commit(writes.map(\.ticket))
+        await (try writable()).commitGathered(writes)
     }
 
     /// Makes a record without operations, so that the epoch begins.
