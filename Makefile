@@ -110,7 +110,7 @@ feed: setup ## FEED_WRITES to eight consumers, then FEED_KILLS of a process that
 # The suites in which threads meet; the others would run for an hour and show the sanitizer nothing.
 tsan_suites = (Feed|Slot|Follower|Delta|Tree|Engine|LowSpace|RunningBackup|MemoryIndexConcurrency
 tsan_suites := $(tsan_suites)|ReadGate|ReadState|BlockCache|DirectoryLock|IndexedBatch)Tests/
-tsan_network_suites := (Modes|Member[A-Za-z]*|JointWrite|JobQueue|FeedJobs|Links|AskedLink|Inbox|Limit)Tests/
+tsan_network_suites := (Modes|Member[A-Za-z]*|JointWrite|Gathering|JobQueue|FeedJobs|Links|AskedLink|Inbox|Limit)Tests/
 
 tsan: setup ## runs the tests in which threads meet under the thread sanitizer
 	@swift build --quiet --build-tests --sanitize=thread --scratch-path .build-tsan

@@ -24,6 +24,8 @@ final class Ticket: @unchecked Sendable {
     var isBlocked = false
     /// Resumes the suspended writer.
     var continuation: UnsafeContinuation<Void, Never>?
+    /// Whether the writer has suspended, so that somebody else must commit the write.
+    var isSuspended: Bool { continuation != nil }
     var outcome: Outcome = .pending
     /// Whether the outcome is known; set under the lock, looked at by a spinning writer without it.
     private let done = Atomic(false)

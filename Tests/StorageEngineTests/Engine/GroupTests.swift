@@ -167,6 +167,6 @@ import Testing
 extension EngineStepper {
     /// Whether a write waits that only the log thread commits.
     fileprivate var isLeftToLogThread: Bool {
-        pipeline.lock.with { pipeline.state.queue.contains { $0.continuation != nil } }
+        pipeline.lock.with { pipeline.state.queue.contains(where: \.isSuspended) }
     }
 }

@@ -53,7 +53,7 @@ extension CommitPipeline {
             time = min(time, since + limits.syncInterval)
         }
         if !state.feedWaiters.isEmpty { time = min(time, feedTime) }
-        if state.commitTime > 0, state.queue.contains(where: { $0.continuation != nil }) {
+        if state.commitTime > 0, state.queue.contains(where: \.isSuspended) {
             time = min(time, state.commitTime)
         }
         guard state.phase == .open else { return time }
@@ -73,7 +73,7 @@ extension CommitPipeline {
         if state.rotation != .none { return true }
         if state.isSealWanted, !state.isCommitTaken, maintenance.canSeal { return true }
         if !state.isCommitTaken, state.canAppend, mayCommit,
-            state.queue.contains(where: { $0.continuation != nil })
+            state.queue.contains(where: \.isSuspended)
         {
             return true
         }
@@ -112,7 +112,7 @@ extension CommitPipeline {
     }
 
     private func takeQueued() -> Work? {
-        guard state.queue.contains(where: { $0.continuation != nil }) else { return nil }
+        guard state.queue.contains(where: \.isSuspended) else { return nil }
         return takeCommit()
     }
 
