@@ -5,7 +5,8 @@
 # and SIGCONT, links that are ended or go silent, of a random node, under a load that notes what was
 # acknowledged on the disks of the leader and of one follower; when the leader is hit, mostly another
 # one is promoted. In the end every acknowledged write is there, and all nodes have the same. With
-# FAULTS=kill,cut only those happen (kill, empty: without its directory, pause, cut, silence). With
+# FAULTS=kill,cut only those happen (kill, empty: without its directory, pause, cut, silence); with
+# WRITERS=32 ACK=wal so many write, and wait for logs instead of disks. With
 # NAMESPACES=yes each node is in a network namespace of its own, and members and drill speak TLS; that
 # needs root, unshare, ip and openssl; NAMESPACES=auto does nothing where it is not possible.
 set -euo pipefail
@@ -34,6 +35,8 @@ fi
 work=$(mktemp -d)
 arguments=(--rounds "$rounds" --seed "$seed" --directory "$work/nodes")
 if [[ -n ${FAULTS:-} ]]; then arguments+=(--faults "$FAULTS"); fi
+if [[ -n ${WRITERS:-} ]]; then arguments+=(--writers "$WRITERS"); fi
+if [[ -n ${ACK:-} ]]; then arguments+=(--ack "$ACK"); fi
 command=("$drill")
 if [[ ${NAMESPACES:-no} != no ]]; then
     command=(unshare --net "$drill" --namespaces)

@@ -23,15 +23,17 @@ struct Drill {
     ///   - faults: What may happen to them.
     ///   - seed: What is drawn from.
     ///   - pause: How long each writer rests between two writes.
+    ///   - ack: What a write must have reached, of the leader and of one follower.
     init(
         _ cluster: DrillCluster,
         faults: [Fault] = Fault.allCases,
         seed: UInt64,
-        pause: Duration
+        pause: Duration,
+        ack: DrillAck
     ) {
         self.cluster = cluster
         self.faults = faults
-        load = WriteLoad(cluster, pause: pause)
+        load = WriteLoad(cluster, pause: pause, ack: ack)
         numbers = DrillNumbers(seed: seed)
     }
 

@@ -22,6 +22,8 @@ struct EngineDrill: ParsableCommand {
     @Option(help: "How many writers.") var writers = 4
     @Option(help: "How long each writer rests between two writes, in milliseconds.")
     var pause = 5
+    @Option(help: "What writes wait for, of the leader and of one follower.")
+    var ack = DrillAck.disk
     @Option(help: "What may happen: some of kill, empty, pause, cut, silence; all without it.")
     var faults: String?
     @Option(help: "What faults follow from.") var seed: UInt64?
@@ -66,11 +68,11 @@ struct EngineDrill: ParsableCommand {
         )
         let (rounds, writers, isQuiet) = (rounds, writers, quiet)
         let pause = Duration.milliseconds(pause)
-        let faults = chosenFaults ?? []
+        let (faults, ack) = (chosenFaults ?? [], ack)
         try ToolOutput.print("\(nodes) nodes, \(rounds) rounds, seed \(seed)")
         let result = Result {
             try waiting {
-                var drill = Drill(cluster, faults: faults, seed: seed, pause: pause)
+                var drill = Drill(cluster, faults: faults, seed: seed, pause: pause, ack: ack)
                 return try await drill.run(rounds: rounds, writers: writers) { line in
                     if !isQuiet { try ToolOutput.print(line) }
                 }

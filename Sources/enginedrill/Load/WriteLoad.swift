@@ -1,17 +1,23 @@
+import ArgumentParser
 import StorageEngine
+
+/// What survives the death of a process: `wal` does as well, where the system lives on.
+enum DrillAck: String, CaseIterable, ExpressibleByArgument {
+    case wal, disk
+}
 
 /// Writers that put keys at whoever leads, and note what was acknowledged.
 ///
 /// Thread safety: every method may be called from any thread or task.
 final class WriteLoad: Sendable {
-    /// What a write must have reached: the leader's disk, and that of one follower.
-    static let query = "ack=disk&followers=1&at=disk"
     /// Every so many writes the writer's counter is written.
     private static let counterInterval = 8
 
     let record = WriteRecord()
     private let cluster: DrillCluster
     private let pause: Duration
+    /// What a write must have reached.
+    private let query: String
     private let guess = Guess()
 
     /// Whom writers believe to lead.
@@ -28,9 +34,11 @@ final class WriteLoad: Sendable {
     /// - Parameters:
     ///   - cluster: Who is written to.
     ///   - pause: How long each writer rests between two writes.
-    init(_ cluster: DrillCluster, pause: Duration) {
+    ///   - ack: What a write must have reached, of the leader and of one follower.
+    init(_ cluster: DrillCluster, pause: Duration, ack: DrillAck) {
         self.cluster = cluster
         self.pause = pause
+        query = "ack=\(ack)&followers=1&at=\(ack)"
     }
 
     /// Writes until the task is cancelled; the name is the writer's own.
@@ -64,7 +72,7 @@ final class WriteLoad: Sendable {
             await goOn(from: target, hint: nil)
             return false
         }
-        switch await client.put(value, for: key, Self.query) {
+        switch await client.put(value, for: key, query) {
         case .done:
             return true
         case .notLeader(let hint):
