@@ -54,6 +54,7 @@ public final class Member: Sendable {
     // The lock.
     let state: MemberState
 
+    /// Writes of tasks that wait to be committed.
     let gathering = Gathering<JointWrite>(fewMax: 8, countMax: 32)
     let storeJobs = JobQueue(name: "member-store")
     let markJobs = JobQueue(name: "member-mark")

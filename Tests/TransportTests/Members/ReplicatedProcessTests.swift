@@ -171,11 +171,13 @@ import Testing
         try cluster.end()
     }
 
-    @Test func roundsOfFaultsLoseNothing() async throws {
+    /// Many that wait for logs are committed together.
+    @Test(arguments: [(DrillAck.disk, 2), (.wal, 16)])
+    func roundsOfFaultsLoseNothing(ack: DrillAck, writers: Int) async throws {
         let cluster = try cluster()
-        var drill = Drill(cluster, seed: 7, pause: .milliseconds(5))
+        var drill = Drill(cluster, seed: 7, pause: .milliseconds(5), ack: ack)
 
-        let counts = try await drill.run(rounds: 6, writers: 2) { _ in }
+        let counts = try await drill.run(rounds: 6, writers: writers) { _ in }
         try cluster.end()
 
         #expect(counts.rounds == 6 && counts.acked > 0)
